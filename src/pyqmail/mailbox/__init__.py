@@ -1,0 +1,1 @@
+"""A new file in a Maildir, a new entry in an mbox."""

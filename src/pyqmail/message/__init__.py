@@ -1,0 +1,6 @@
+"""What mail is: addresses, envelopes, header fields, dates, trace fields, bounces.
+
+Values and rules only: no input or output, no clock, no environment. Read
+`address`, `envelope`, `header`, then `tokens` and `rewriting` (which go
+together), then `date`, `trace` and `report`.
+"""

@@ -1,0 +1,73 @@
+"""The way into and out of every program.
+
+`launch()` is what the launchers in `$QMAILHOME/bin` call: it finds the module
+of the program by the name it was called by. `run()` is what the module calls:
+it turns results and failures into exit codes and lines on descriptor 2.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pyqmail.errors import TRANSIENT, Failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import NoReturn
+
+# Programs that are another program under a second name.
+SECOND_NAMES = {"mailq": "sendmail", "newaliases": "sendmail", "pineq": "pinq"}
+
+
+def module_of(name: str) -> str:
+    """Return the module that holds the program `name`."""
+    name = SECOND_NAMES.get(name, name)
+    return "pyqmail.programs." + name.replace("-", "_").replace("@", "_at")
+
+
+def launch(default_home: str) -> NoReturn:
+    """Run the program that the launcher was called as; `default_home` is the launcher's.
+
+    `pyqmail NAME ARGUMENT …` runs the program NAME too.
+    """
+    os.environ.setdefault("QMAILHOME", default_home)
+    name = os.path.basename(sys.argv[0])
+    if name == "pyqmail" and len(sys.argv) > 1:
+        del sys.argv[0]
+        name = sys.argv[0]
+    module = module_of(name)
+    try:
+        __import__(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        sys.stderr.write(f"{name}: fatal: pyqmail has no program of this name\n")
+        sys.exit(TRANSIENT)
+    sys.modules[module].main()
+    sys.exit(0)
+
+
+def run(name: str, function: Callable[[Sequence[bytes], Mapping[bytes, bytes]], int]) -> NoReturn:
+    """Call `function` with arguments and environment, and end with the exit code it returns.
+
+    A failure becomes the line `NAME: fatal: TEXT` and its own exit code.
+    Whatever nobody foresaw is transient: the message waits for a repair.
+    """
+    arguments = [os.fsencode(argument) for argument in sys.argv[1:]]
+    try:
+        code = function(arguments, os.environb)
+    except Failure as failure:
+        complain(name, failure.text)
+        code = failure.exit_code
+    except Exception as error:  # noqa: BLE001  the border of the program
+        complain(name, f"unexpected {type(error).__name__}: {error}".encode())
+        code = TRANSIENT
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def complain(name: str, text: bytes) -> None:
+    """Write the line `NAME: fatal: TEXT` on descriptor 2, in one write."""
+    os.write(2, name.encode() + b": fatal: " + text + b"\n")

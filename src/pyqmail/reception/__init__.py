@@ -1,0 +1,1 @@
+"""A message comes in: a local message is made proper before it is queued."""

@@ -1,0 +1,204 @@
+"""Every call that changes the disk, each in one function.
+
+The rest of the project opens, writes, syncs, renames, links and removes files
+through this module alone. So tests can record the calls, make any of them
+fail, kill the process at any of them, and enumerate what a power cut may
+leave: see `watch()`.
+
+A file survives a power cut when its contents are synced *and* the directory
+that names it is. Linux does not sync the second with the first; whoever
+creates, links or renames a file and promises something calls
+`sync_directory()` afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    # Called with the name of the call and its arguments, before the disk is
+    # touched. It may raise OSError (the call fails), or never return.
+    Watcher = Callable[[str, tuple[Any, ...]], None]
+
+# Non-blocking open: a FIFO or a device in the way must not hang a daemon.
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NONBLOCK | os.O_CLOEXEC
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
+_OVERWRITE = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
+
+READ_SIZE = 65536  # bytes; what one read asks for
+
+_watcher: Watcher | None = None
+
+
+def watch(watcher: Watcher | None) -> None:
+    """Have `watcher` called before every call of this module that changes the disk.
+
+    For tests: to count, to record, to fail (raise OSError) or to die. None
+    takes the watcher away.
+    """
+    global _watcher  # noqa: PLW0603  one hook for the whole process is the purpose
+    _watcher = watcher
+
+
+def _announce(call: str, *arguments: Any) -> None:
+    if _watcher is not None:
+        _watcher(call, arguments)
+
+
+def open_to_read(path: str) -> int:
+    """Open `path` for reading; a FIFO does not hang the caller."""
+    return os.open(path, _READ)
+
+
+def create_exclusively(path: str, mode: int) -> int:
+    """Create `path`, which must not exist, and return its descriptor for writing."""
+    _announce("create", path, mode)
+    return os.open(path, _CREATE, mode)
+
+
+def open_to_append(path: str, mode: int) -> int:
+    """Open `path` for appending; create it with `mode` if it is absent."""
+    _announce("append", path, mode)
+    return os.open(path, _APPEND, mode)
+
+
+def open_to_overwrite(path: str) -> int:
+    """Open the existing file `path` for writing in place; nothing is truncated."""
+    return os.open(path, _OVERWRITE)
+
+
+def write(descriptor: int, data: bytes | memoryview) -> None:
+    """Write all of `data`. On OSError an unknown part of it is written."""
+    _announce("write", descriptor, data)
+    written = os.write(descriptor, data)
+    if written == len(data):
+        return
+    view = memoryview(data)
+    while written < len(view):
+        written += os.write(descriptor, view[written:])
+
+
+def write_at(descriptor: int, data: bytes, position: int) -> None:
+    """Write `data`, a few bytes, at `position`."""
+    _announce("write_at", descriptor, data, position)
+    if os.pwrite(descriptor, data, position) != len(data):
+        raise OSError(28, "short write")  # what a full disk does to a few bytes
+
+
+def sync(descriptor: int) -> None:
+    """Return when the contents of the open file survive a power cut."""
+    _announce("sync", descriptor)
+    os.fsync(descriptor)
+
+
+def sync_directory(path: str) -> None:
+    """Return when the names in directory `path` survive a power cut."""
+    _announce("sync_directory", path)
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def truncate(descriptor: int, length: int) -> None:
+    """Cut the open file to `length` bytes."""
+    _announce("truncate", descriptor, length)
+    os.ftruncate(descriptor, length)
+
+
+def rename(old: str, new: str) -> None:
+    """Rename `old` to `new` in one step, replacing it."""
+    _announce("rename", old, new)
+    os.rename(old, new)
+
+
+def link(old: str, new: str) -> None:
+    """Give the file `old` a second name, which must not exist."""
+    _announce("link", old, new)
+    os.link(old, new)
+
+
+def unlink(path: str) -> None:
+    """Remove the name `path`."""
+    _announce("unlink", path)
+    os.unlink(path)
+
+
+def discard(path: str) -> None:
+    """Remove the name `path` if it is there."""
+    _announce("unlink", path)
+    try:  # noqa: SIM105  contextlib costs start-up time
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def make_directory(path: str, mode: int) -> None:
+    """Make directory `path` with exactly `mode`, whatever the umask says."""
+    _announce("make_directory", path, mode)
+    os.mkdir(path, mode)
+    os.chmod(path, mode)
+
+
+def make_fifo(path: str, mode: int) -> None:
+    """Make a FIFO with exactly `mode`, whatever the umask says."""
+    _announce("make_fifo", path, mode)
+    os.mkfifo(path, mode)
+    os.chmod(path, mode)
+
+
+def set_times(path: str, time: int) -> None:
+    """Set access and modification time of `path` to `time`, in Unix seconds."""
+    _announce("set_times", path, time)
+    os.utime(path, (time, time))
+
+
+def read_all(path: str) -> bytes:
+    """Return the contents of `path`, which must be a file that fits into memory."""
+    descriptor = open_to_read(path)
+    try:
+        return read_rest(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_rest(descriptor: int) -> bytes:
+    """Return all that is left to read from `descriptor`."""
+    pieces = []
+    while piece := os.read(descriptor, READ_SIZE):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def write_new_file(path: str, data: bytes, mode: int) -> None:
+    """Create `path` with `data`; on return its contents are synced, its name is not."""
+    descriptor = create_exclusively(path, mode)
+    try:
+        write(descriptor, data)
+        sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_durably(path: str, data: bytes, mode: int) -> None:
+    """Give `path` the contents `data` in one step that survives a power cut.
+
+    A reader sees the old file or the new one. On OSError it still sees the old
+    one, and `path`.tmp is gone.
+    """
+    temporary = path + ".tmp"
+    discard(temporary)
+    try:
+        write_new_file(temporary, data, mode)
+        os.chmod(temporary, mode)
+        rename(temporary, path)
+    except OSError:
+        discard(temporary)
+        raise
+    sync_directory(os.path.dirname(path) or ".")
