@@ -14,7 +14,7 @@ PERMANENT = 100
 TRANSIENT = 111
 
 
-class Failure(Exception):
+class Failure(Exception):  # noqa: N818  RFC 5321 and qmail say failure
     """A failure that somebody must be told about; raise one of the two below.
 
     `text` is what the original would say, in bytes, since it may quote what a
