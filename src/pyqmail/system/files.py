@@ -202,3 +202,15 @@ def replace_durably(path: str, data: bytes, mode: int) -> None:
         discard(temporary)
         raise
     sync_directory(os.path.dirname(path) or ".")
+
+
+def change_owner(path: str, uid: int, gid: int) -> None:
+    """Give `path` to user `uid` and group `gid`."""
+    _announce("change_owner", path, uid, gid)
+    os.chown(path, uid, gid)
+
+
+def change_mode(path: str, mode: int) -> None:
+    """Give `path` exactly `mode`."""
+    _announce("change_mode", path, mode)
+    os.chmod(path, mode)

@@ -1,0 +1,119 @@
+"""Where the files of a message lie below the queue directory; qmail-queue(8).
+
+The number of a message is the inode number of its file in mess/. Paths here
+are relative to the queue directory.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pyqmail.system import files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from pyqmail.control.roles import Roles
+
+SPLIT: Final = 23  # subdirectories of mess, info, local and remote; qmail's conf-split
+
+SPLIT_DIRECTORIES: Final = ("mess", "info", "local", "remote")
+
+TCPTO_SIZE: Final = 1024  # bytes of lock/tcpto: 64 records of 16
+
+FILE_MODE: Final = 0o644  # mess, intd and todo: spawn programs and qmail-send read them
+PRIVATE_MODE: Final = 0o600  # info, local, remote and bounce: qmail-send's alone
+
+# Directory, role that owns it, mode. Parents first.
+_DIRECTORIES: Final = (
+    ("", "qmailq", 0o750),
+    ("pid", "qmailq", 0o700),
+    ("mess", "qmailq", 0o750),
+    ("intd", "qmailq", 0o700),
+    ("todo", "qmailq", 0o750),
+    ("info", "qmails", 0o700),
+    ("local", "qmails", 0o700),
+    ("remote", "qmails", 0o700),
+    ("bounce", "qmails", 0o700),
+    ("lock", "qmailq", 0o750),
+)
+
+
+def queue_directory(home: str) -> str:
+    """Return the path of the queue of `home`."""
+    return home + "/queue"
+
+
+def message_path(number: int) -> str:
+    """Return where the message itself lies."""
+    return f"mess/{number % SPLIT}/{number}"
+
+
+def intent_path(number: int) -> str:
+    """Return where the envelope is written before the message is accepted."""
+    return f"intd/{number}"
+
+
+def todo_path(number: int) -> str:
+    """Return the name whose existence means: this message is accepted."""
+    return f"todo/{number}"
+
+
+def info_path(number: int) -> str:
+    """Return where the reverse path of a preprocessed message lies."""
+    return f"info/{number % SPLIT}/{number}"
+
+
+def recipients_path(channel: str, number: int) -> str:
+    """Return where the recipients of one channel, "local" or "remote", lie."""
+    return f"{channel}/{number % SPLIT}/{number}"
+
+
+def bounce_path(number: int) -> str:
+    """Return where the notes of permanent failures lie."""
+    return f"bounce/{number}"
+
+
+def parse_number(name: str) -> int | None:
+    """Return the message number that a directory entry names, or None if it names none."""
+    return int(name) if name.isascii() and name.isdigit() else None
+
+
+def make_queue(home: str, roles: Roles) -> None:
+    """Make the empty queue of `home`, owners and modes as qmail has them.
+
+    What exists is left as it is, but its owner and mode are put right.
+    """
+    queue = queue_directory(home)
+    for name, role, mode in _DIRECTORIES:
+        _make_directory(os.path.join(queue, name).rstrip("/"), role, mode, roles)
+        if name in SPLIT_DIRECTORIES:
+            for part in range(SPLIT):
+                _make_directory(f"{queue}/{name}/{part}", role, mode, roles)
+    _make_file(queue + "/lock/sendmutex", b"", "qmails", 0o600, roles)
+    _make_file(queue + "/lock/tcpto", bytes(TCPTO_SIZE), "qmailr", 0o644, roles)
+    if not os.path.exists(queue + "/lock/trigger"):
+        files.make_fifo(queue + "/lock/trigger", 0o622)
+    _give(queue + "/lock/trigger", "qmails", 0o622, roles)
+
+
+def _make_directory(path: str, role: str, mode: int, roles: Roles) -> None:
+    if not os.path.isdir(path):
+        files.make_directory(path, mode)
+    _give(path, role, mode, roles)
+
+
+def _make_file(path: str, data: bytes, role: str, mode: int, roles: Roles) -> None:
+    if not os.path.exists(path):
+        files.write_new_file(path, data, mode)
+    _give(path, role, mode, roles)
+
+
+def _give(path: str, role: str, mode: int, roles: Roles) -> None:
+    # The group is that of qmailq for all: the accounts of the queue share the group qmail.
+    owner, group = getattr(roles, role).uid, roles.qmailq.gid
+    status = os.stat(path)
+    if (status.st_uid, status.st_gid) != (owner, group):
+        files.change_owner(path, owner, group)
+    files.change_mode(path, mode)
