@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import NoReturn
 
+DEFAULT_HOME = b"/var/qmail"
+
 # Programs that are another program under a second name.
 SECOND_NAMES = {"mailq": "sendmail", "newaliases": "sendmail", "pineq": "pinq"}
 
@@ -66,6 +68,11 @@ def run(name: str, function: Callable[[Sequence[bytes], Mapping[bytes, bytes]], 
         code = TRANSIENT
     sys.stdout.flush()
     sys.exit(code)
+
+
+def home_of(environ: Mapping[bytes, bytes]) -> str:
+    """Return the path of the home this program belongs to: QMAILHOME."""
+    return os.fsdecode(environ.get(b"QMAILHOME", DEFAULT_HOME))
 
 
 def complain(name: str, text: bytes) -> None:
