@@ -1,0 +1,57 @@
+"""Vectors become cases: one for each line of vectors/*.jsonl, known by its id."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.differential.deviations import DEVIATIONS
+from tests.support.accounts import accounts, why_not
+from tests.support.launchers import launcher_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VECTORS = os.path.join(os.path.dirname(__file__), "vectors")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give `vector` and `scenario` their cases."""
+    for argument, is_scenario in (("vector", False), ("scenario", True)):
+        if argument in metafunc.fixturenames:
+            metafunc.parametrize(argument, cases(scenarios=is_scenario))
+
+
+def cases(*, scenarios: bool) -> list[Any]:
+    """Return one parameter for each recorded case."""
+    found = []
+    for name in sorted(os.listdir(VECTORS)):
+        if name.startswith("scenarios") == scenarios:
+            with open(f"{VECTORS}/{name}", encoding="utf-8") as file:
+                found += [_case(json.loads(line)) for line in file]
+    return found
+
+
+def _case(vector: dict[str, Any]) -> Any:
+    reason = DEVIATIONS.get(vector["id"])
+    marks = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
+    return pytest.param(vector, id=vector["id"], marks=marks)
+
+
+@pytest.fixture(scope="session")
+def bin_folder() -> Iterator[str]:
+    """Give a folder with launchers of all programs."""
+    with launcher_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def _accounts_if_root() -> Iterator[None]:
+    """Have the family's accounts if this machine lets us make them."""
+    if why_not():
+        yield
+        return
+    with accounts():
+        yield

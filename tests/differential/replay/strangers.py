@@ -1,0 +1,143 @@
+"""Those whom a program under test talks to: a queue, and a server on loopback."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Keeps the message (descriptor 0) and the envelope (descriptor 1) of each call
+# in a folder with the call's number, and ends as the vector says.
+CAPTURE = """\
+#!/bin/sh
+umask 0
+number=0
+until mkdir "{folder}/$number" 2>/dev/null; do number=$((number + 1)); done
+cat >"{folder}/$number/message"
+cat <&1 >"{folder}/$number/envelope"
+{ending}
+"""
+
+LONGEST_LINE = 100_000  # bytes
+
+
+def write_capture(path: str, folder: str, vector: Mapping[str, Any]) -> None:
+    """Write the program that stands in for qmail-queue."""
+    ending = f"exit {vector.get('qq_exit', 0)}"
+    if "qq_error" in vector:
+        ending = f"printf %s '{vector['qq_error']}' >&6; exit 82"
+    if "qq_signal" in vector:
+        ending = f"kill -{vector['qq_signal']} $$"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(CAPTURE.format(folder=folder, ending=ending))
+    os.chmod(path, 0o755)
+
+
+def read_captures(folder: str) -> list[tuple[bytes, bytes]]:
+    """Return message and envelope of each call, in the order of the calls."""
+    captured = []
+    for number in sorted(os.listdir(folder), key=int):
+        pair = (_read(f"{folder}/{number}/{name}") for name in ("message", "envelope"))
+        captured.append(tuple(pair))
+    return captured
+
+
+def _read(path: str) -> bytes:
+    if not os.path.exists(path):
+        return b""
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def envelope_fields(data: bytes) -> dict[str, Any]:
+    """Return `from` and `to` of an envelope, or the raw bytes of a broken one."""
+    records = data[:-2].split(b"\0")
+    sound = records[0][:1] == b"F" and all(record[:1] == b"T" for record in records[1:])
+    if not (data.endswith(b"\0\0") and sound):
+        return {"envelope": data.decode("latin-1")}
+    reverse_path, *forward_paths = (record[1:].decode("latin-1") for record in records)
+    return {"from": reverse_path, "to": forward_paths}
+
+
+class ScriptedServer:
+    """An SMTP server that follows a vector's script and remembers what it saw."""
+
+    def __init__(self, script: Mapping[str, Any]) -> None:
+        self.seen: list[str] = []
+        self._script = script
+        self._replies = {"EHLO": script.get("replies", {}).get("HELO"), **script.get("replies", {})}
+        self._given: dict[str, int] = {}  # how often each command was answered, over all sessions
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        if script.get("refuse"):
+            self._socket.close()
+        else:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening; return when the last session is over."""
+        if not self._thread.is_alive():
+            return
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        finally:
+            self._socket.close()
+        self._thread.join(3)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            connection.settimeout(15)
+            with connection, connection.makefile("rwb") as stream:
+                try:
+                    self._session(stream)
+                except OSError:
+                    continue
+
+    def _session(self, stream: Any) -> None:
+        self._say(stream, self._script["greet"])
+        in_transaction = False
+        while line := stream.readline(LONGEST_LINE):
+            text = line.decode("latin-1")
+            verb = text.strip().partition(" ")[0].partition(":")[0].upper()
+            in_transaction = in_transaction or verb == "MAIL"
+            if in_transaction and verb != "QUIT":  # who leaves need not say so
+                self.seen.append(text)
+            reply = self._reply_to(verb, text)
+            self._say(stream, reply)
+            if verb == "QUIT":
+                return
+            if verb == "DATA" and reply.startswith("3"):
+                self.seen.append(self._data(stream))
+                self._say(stream, self._replies["."])
+
+    def _reply_to(self, verb: str, line: str) -> str:
+        reply = self._replies.get(verb, "502 what\r\n")
+        if isinstance(reply, dict):  # by what the line contains
+            return next(text for part, text in reply.items() if part in line)
+        if isinstance(reply, list):  # one after the other, the last one for ever
+            number = self._given.get(verb, 0)
+            self._given[verb] = number + 1
+            return reply[min(number, len(reply) - 1)]
+        return reply
+
+    def _data(self, stream: Any) -> str:
+        lines = []
+        while not lines or lines[-1] != b".\r\n":
+            line = stream.readline(LONGEST_LINE)
+            if not line:
+                break
+            lines.append(line)
+        return b"".join(lines).decode("latin-1")
+
+    def _say(self, stream: Any, text: str) -> None:
+        stream.write(text.encode("latin-1"))
+        stream.flush()
