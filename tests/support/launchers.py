@@ -25,18 +25,21 @@ from pyqmail.programs.run import launch
 launch(os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0]))))
 """
 
-# Programs that a launcher can start, but that are modules of another kind.
-NOT_PROGRAMS = {"run"}
-
 
 def program_names() -> list[str]:
     """Return the names of all programs that exist by now."""
-    names = [name[:-3] for name in os.listdir(f"{PACKAGE}/programs") if name.endswith(".py")]
     return sorted(
-        name.replace("_at", "@").replace("_", "-")
-        for name in names
-        if not name.startswith("_") and name not in NOT_PROGRAMS
+        name[:-3].replace("_at", "@").replace("_", "-")
+        for name in os.listdir(f"{PACKAGE}/programs")
+        if _is_program(f"{PACKAGE}/programs/{name}")
     )
+
+
+def _is_program(path: str) -> bool:
+    if not path.endswith(".py"):
+        return False
+    with open(path, encoding="utf-8") as file:
+        return "\ndef main(" in file.read()
 
 
 @contextmanager
