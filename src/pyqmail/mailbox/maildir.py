@@ -22,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
+FOLDER_MODE: Final = 0o700
 MESSAGE_MODE: Final = 0o600
 MAX_AGE: Final = 86400  # readers remove from tmp/ what is older than 36 hours; maildir(5)
 _TRIES: Final = 3  # names to try; the original's number
@@ -32,6 +33,20 @@ UNREADABLE: Final = b"Unable to read message. (#4.3.0)"
 TEMPORARY: Final = b"Temporary error on maildir delivery. (#4.3.0)"
 
 _deliveries = count(1)
+
+
+def make_maildir(path: str) -> None:
+    """Make an empty Maildir; on return it survives a power cut.
+
+    Raises OSError with the name of the folder that cannot be made; those that
+    were made before it stay.
+    """
+    files.make_directory(path, FOLDER_MODE)
+    folder = path.rstrip("/") or path
+    for name in ("tmp", "new", "cur"):
+        files.make_directory(f"{folder}/{name}", FOLDER_MODE)
+    files.sync_directory(path)
+    files.sync_directory(os.path.dirname(folder) or ".")
 
 
 class Draft:
@@ -48,12 +63,12 @@ class Draft:
     @property
     def path(self) -> str:
         """Return where the message lies before it is published."""
-        return "/".join((self.maildir, "tmp", self.name))
+        return os.path.join(self.maildir, "tmp", self.name)
 
     @property
     def published_path(self) -> str:
         """Return where the message lies once it is published."""
-        return "/".join((self.maildir, "new", self.name))
+        return os.path.join(self.maildir, "new", self.name)
 
 
 def deliver(maildir: str, head: bytes, message: int) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from pyqmail.errors import TRANSIENT, Failure
+from pyqmail.errors import TRANSIENT, Failure, PermanentFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,21 +58,40 @@ def run(name: str, function: Callable[[Sequence[bytes], Mapping[bytes, bytes]], 
     Whatever nobody foresaw is transient: the message waits for a repair.
     """
     arguments = [os.fsencode(argument) for argument in sys.argv[1:]]
+    code = call(name, function, arguments, os.environb)
+    if sys.stdout is not None:  # descriptor 1 may be closed
+        sys.stdout.flush()
+    sys.exit(code)
+
+
+def call(
+    name: str,
+    function: Callable[[Sequence[bytes], Mapping[bytes, bytes]], int],
+    arguments: Sequence[bytes],
+    environ: Mapping[bytes, bytes],
+) -> int:
+    """Return the exit code of the program `name`, which `function` is, after its last words."""
     try:
-        code = function(arguments, os.environb)
+        return function(arguments, environ)
     except Failure as failure:
         complain(name, failure.text)
-        code = failure.exit_code
+        return failure.exit_code
     except Exception as error:  # noqa: BLE001  the border of the program
         complain(name, f"unexpected {type(error).__name__}: {error}".encode())
-        code = TRANSIENT
-    sys.stdout.flush()
-    sys.exit(code)
+        return TRANSIENT
 
 
 def home_of(environ: Mapping[bytes, bytes]) -> str:
     """Return the path of the home this program belongs to: QMAILHOME."""
     return os.fsdecode(environ.get(b"QMAILHOME", DEFAULT_HOME))
+
+
+def require(environ: Mapping[bytes, bytes], name: bytes) -> bytes:
+    """Return the value of a variable that must be set; qmail-command(8)."""
+    value = environ.get(name)
+    if value is None:
+        raise PermanentFailure(name + b" not set")
+    return value
 
 
 def complain(name: str, text: bytes) -> None:

@@ -55,7 +55,7 @@ def start(
         path,
         arguments,
         environ,
-        file_actions=[(os.POSIX_SPAWN_DUP2, stdin, 0)],
+        file_actions=[(os.POSIX_SPAWN_DUP2, stdin, 0)] if stdin else (),
         setsigdef=_IGNORED_BY_PYTHON,
     )
 
