@@ -111,8 +111,7 @@ def _make_file(path: str, data: bytes, role: str, mode: int, roles: Roles) -> No
 
 
 def _give(path: str, role: str, mode: int, roles: Roles) -> None:
-    # The group is that of qmailq for all: the accounts of the queue share the group qmail.
-    owner, group = getattr(roles, role).uid, roles.qmailq.gid
+    owner, group = getattr(roles, role).uid, roles.qmail_group
     status = os.stat(path)
     if (status.st_uid, status.st_gid) != (owner, group):
         files.change_owner(path, owner, group)

