@@ -33,7 +33,5 @@ def _man_page(path: str) -> tuple[str, str, str, list[str], int]:
     return f"man/{stem}", title["name"], title["line"], [], int(title["section"])
 
 
-man_pages = [
-    _man_page(path)
-    for path in sorted(glob.glob(os.path.join(os.path.dirname(__file__), "man/*.md")))
-]
+HERE = os.path.dirname(__file__)
+man_pages = [_man_page(path) for path in sorted(glob.glob(os.path.join(HERE, "man", "*.md")))]
