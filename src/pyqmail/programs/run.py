@@ -29,6 +29,27 @@ def module_of(name: str) -> str:
     return "pyqmail.programs." + name.replace("-", "_").replace("@", "_at")
 
 
+def program_names() -> list[str]:
+    """Return the names of all programs, second names too."""
+    folder = os.path.dirname(__file__)
+    modules = [name[:-3] for name in os.listdir(folder) if _is_program(os.path.join(folder, name))]
+    names = [_name_of(module) for module in modules]
+    names += [second for second, first in SECOND_NAMES.items() if first in names]
+    return sorted(names)
+
+
+def _name_of(module: str) -> str:
+    name = module.removesuffix("_at") + "@" if module.endswith("_at") else module
+    return name.replace("_", "-")
+
+
+def _is_program(path: str) -> bool:
+    if not path.endswith(".py"):
+        return False
+    with open(path, encoding="utf-8") as file:
+        return "\ndef main(" in file.read()
+
+
 def launch(default_home: str) -> NoReturn:
     """Run the program that the launcher was called as; `default_home` is the launcher's.
 

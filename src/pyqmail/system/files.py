@@ -143,6 +143,12 @@ def link(old: str, new: str) -> None:
     os.link(old, new)
 
 
+def symlink(target: str, path: str) -> None:
+    """Make `path`, which must not exist, a symbolic link to `target`."""
+    _announce("symlink", target, path)
+    os.symlink(target, path)
+
+
 def unlink(path: str) -> None:
     """Remove the name `path`."""
     _announce("unlink", path)
@@ -224,7 +230,7 @@ def replace_durably(path: str, data: bytes, mode: int) -> None:
     sync_directory(os.path.dirname(path) or ".")
 
 
-def change_owner(path: str, uid: int, gid: int) -> None:
+def change_owner(path: str | int, uid: int, gid: int) -> None:
     """Give `path` to user `uid` and group `gid`."""
     _announce("change_owner", path, uid, gid)
     os.chown(path, uid, gid)

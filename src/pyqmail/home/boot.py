@@ -1,0 +1,48 @@
+"""The scripts in boot: each starts the whole server with another default delivery.
+
+One of them is copied to rc, the script that starts this home.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import Final
+
+from pyqmail.system import files
+
+MAILBOX: Final = "./Mailbox"  # what rc and `qmailctl run` begin with
+
+_MODE: Final = 0o755
+_DOT_FORWARD: Final = "|dot-forward .forward"
+_SENDER: Final = '"${SENDER:-MAILER-DAEMON}" -d "$USER"'
+
+_DELIVERIES: Final = {
+    "home": MAILBOX,
+    "proc": "|preline procmail",
+    "binm1": f"|preline -f /usr/libexec/mail.local -r {_SENDER}",  # 4.4BSD
+    "binm2": f"|preline -f /bin/mail -r {_SENDER}",  # System V release 4
+    "binm3": f"|preline -f /bin/mail -f {_SENDER}",  # Version 7
+}
+
+
+def write_boot_scripts(home: str) -> None:
+    """Write the scripts of boot and rc that are not there yet."""
+    scripts = {f"boot/{name}": delivery for name, delivery in _DELIVERIES.items()}
+    for name, delivery in _DELIVERIES.items():
+        scripts[f"boot/{name}+df"] = f"{_DOT_FORWARD}\n{delivery}"
+    scripts["rc"] = MAILBOX
+    for name, delivery in scripts.items():
+        path = os.path.join(home, name)
+        if not os.path.lexists(path):
+            files.replace_durably(path, boot_script(home, delivery), _MODE)
+
+
+def boot_script(home: str, delivery: str) -> bytes:
+    """Return a script that starts the server of `home` and logs through splogger."""
+    return os.fsencode(
+        "#!/bin/sh\n"
+        "# env - because all that is in the environment here reaches users' programs.\n"
+        f'exec env - PATH={shlex.quote(home + "/bin")}:"$PATH" \\\n'
+        f"qmail-start {shlex.quote(delivery)} splogger qmail\n"
+    )

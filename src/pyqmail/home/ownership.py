@@ -1,0 +1,85 @@
+"""Whose a private home is, and becoming that account for good.
+
+Root may start what follows here, but does nothing in a home itself: it drops
+to the owner first. Whether the owner can reach what he needs is looked at
+after that, with his own rights.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pyqmail.control.roles import roles_of
+from pyqmail.errors import PermanentFailure, TransientFailure
+from pyqmail.home.launchers import interpreter, library_folders
+from pyqmail.system import errnos
+from pyqmail.system.accounts import Account, drop_to, find_account_of
+
+
+def become_owner(home: str) -> Account:
+    """Become the owner of the private home `home` and return him.
+
+    Raise PermanentFailure if root owns it, or an ordinary user who is not the
+    owner asks; TransientFailure if the owner cannot reach what he needs.
+    """
+    if not os.path.isdir(home):
+        raise PermanentFailure(
+            os.fsencode(f"there is no home {home}: make one with qmailctl setup --home {home}")
+        )
+    owner = roles_of(home).owner
+    if owner.uid == 0:
+        raise PermanentFailure(
+            os.fsencode(
+                f"root owns {home}, and nothing is delivered as root: choose another folder, "
+                f"or give it to an ordinary account with chown -R ACCOUNT {home}"
+            )
+        )
+    become(owner, home)
+    require_reachable(home, owner)
+    return owner
+
+
+def become(account: Account, home: str) -> None:
+    """Become `account` for good; who is it already stays as he is."""
+    if os.getuid() not in (0, account.uid):
+        raise PermanentFailure(
+            os.fsencode(f"{home} belongs to {account.name}: run this as {account.name} or as root")
+        )
+    groups = [account.gid]
+    if find_account_of(account.uid) is not None:
+        groups = os.getgrouplist(account.name, account.gid)
+    drop_to(account.uid, account.gid, groups)
+
+
+def require_reachable(home: str, account: Account) -> None:
+    """Raise TransientFailure unless this process can use home, interpreter and package."""
+    if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
+        raise _unreachable(home, account, "choose another folder")
+    if not os.access(interpreter(), os.X_OK):
+        raise _unreachable(interpreter(), account, "install Python where everybody can execute it")
+    for folder in library_folders():
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise _unreachable(folder, account, "install pyqmail where everybody can read it")
+
+
+def _unreachable(path: str, account: Account, advice: str) -> TransientFailure:
+    """Say which part of `path` is closed to `account`, and what to do."""
+    closed = path
+    try:
+        os.stat(path)
+        reason = b"access denied"
+    except OSError as error:
+        reason = errnos.error_text(error)
+        while not _can_be_seen(os.path.dirname(closed)):
+            closed = os.path.dirname(closed)
+        closed = os.path.dirname(closed)
+    how = f"chmod o+rx {closed}" if closed != path else f"chown {account.name} {closed}"
+    return TransientFailure(
+        os.fsencode(f"account {account.name} cannot use {path} (")
+        + reason
+        + os.fsencode(f" at {closed}): {advice}, or open it: {how}")
+    )
+
+
+def _can_be_seen(path: str) -> bool:
+    return os.path.lexists(path) or path == os.path.dirname(path)
