@@ -84,6 +84,7 @@ class Core:
         self._backlog: deque[int] = deque()  # new messages that are not yet in memory
         self._looking = False
         self._look_again = False
+        self._removed_meanwhile: set[int] = set()  # while a listing is being made
         self._next_look: float = 0
         self._next_sweep: float = 0
         self._unwritten: list[tuple[float, events.RecordFailure]] = []
@@ -114,14 +115,17 @@ class Core:
 
     # The way in and out.
 
-    def adopt(self, scheduled: Scheduled) -> None:
+    def adopt(self, scheduled: Scheduled, now: float) -> None:
         """Take over a settled message that is in the queue at start-up."""
+        if scheduled.trouble:
+            self._log(log.will_try_again(scheduled.trouble))
+        at_least = now + TROUBLE_PAUSE if scheduled.trouble else 0
         message = self.messages[scheduled.number] = Message(scheduled.number, State.SETTLED)
         message.may_have_notes = True
         times = {"local": scheduled.local, "remote": scheduled.remote}
         message.channels = frozenset(name for name in CHANNELS if times[name] is not None)
         for name in message.channels:
-            self.channels[name].agenda.put(message.number, times[name] or 0)
+            self.channels[name].agenda.put(message.number, max(times[name] or 0, at_least))
         if not message.channels:
             self._done.put(message.number, 0)
 
@@ -215,14 +219,18 @@ class Core:
         if event.trouble:
             self._log(log.will_try_again(event.trouble))
         self._look_again |= event.more
+        removed, self._removed_meanwhile = self._removed_meanwhile, set()
         for number in event.numbers:
             message = self.messages.get(number)
-            if message is None:
+            # The number of a message that is being removed, or just was, may have
+            # been given to another already; or the listing is older than the
+            # removal. Only a new look can tell.
+            if number in removed:
+                self._look_again = True
+            elif message is None:
                 if number not in self._aside:
                     self._backlog.append(number)
             elif message.state is State.REMOVING:
-                # The number may have been given to another message already,
-                # or the listing is older than the removal: look when it is over.
                 message.seen_again = True
 
     def _on_new_message(self, event: events.NewMessage) -> None:
@@ -565,6 +573,8 @@ class Core:
             return
         if message.seen_again:
             self._look_again = True
+        if self._looking:
+            self._removed_meanwhile.add(event.number)
         self._forget(event.number)
 
     def _forget(self, number: int) -> None:
