@@ -10,6 +10,7 @@ import os
 import select
 
 import pytest
+from tests.support.queues import PID, UID, draft
 
 from pyqmail.queue.store import (
     DamagedMessage,
@@ -22,7 +23,6 @@ from pyqmail.queue.store import (
     StoreFailure,
 )
 from pyqmail.system import files
-from tests.support.queues import PID, UID, draft
 
 Queue = tuple[Intake, Store]
 

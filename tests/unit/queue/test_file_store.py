@@ -4,11 +4,11 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.queues import file_intake, file_store, files_in, make_home
+from tests.support.store_conformance import BIRTH, Queue, StoreConformance, accept_one, settle_one
 
 from pyqmail.queue import layout
 from pyqmail.queue.store import DamagedMessage, Recipient, Scheduled, StoreFailure
-from tests.support.queues import file_intake, file_store, files_in, make_home
-from tests.support.store_conformance import BIRTH, Queue, StoreConformance, accept_one, settle_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
