@@ -40,16 +40,14 @@ class ScratchHome:
         self.bin = bin_folder
         self.home = f"{self.top}/qmail"
         self.work = f"{self.top}/home"
-        self.capture_folder = f"{self.top}/captured"
         self.capture = f"{self.top}/capture"
-        for path in (self.home, self.work, self.capture_folder):
+        for path in (self.home, self.work):
             os.mkdir(path)
         for name in ("control", "users", "alias"):
             os.mkdir(f"{self.home}/{name}")
         os.symlink(bin_folder, f"{self.home}/bin")
         for path in (self.top, self.work):
             os.chmod(path, 0o755)
-        os.chmod(self.capture_folder, 0o777)
 
     def words(self) -> dict[str, str]:
         """Return what the words in braces mean here."""

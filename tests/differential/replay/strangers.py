@@ -1,8 +1,7 @@
-"""Those whom a program under test talks to: a queue, and a server on loopback."""
+"""Those whom a program under test talks to: its queue, and a server on loopback."""
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 from typing import TYPE_CHECKING, Any
@@ -10,47 +9,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Keeps the message (descriptor 0) and the envelope (descriptor 1) of each call
-# in a folder with the call's number, and ends as the vector says.
-CAPTURE = """\
-#!/bin/sh
-umask 0
-number=0
-until mkdir "{folder}/$number" 2>/dev/null; do number=$((number + 1)); done
-cat >"{folder}/$number/message"
-cat <&1 >"{folder}/$number/envelope"
-{ending}
-"""
-
 LONGEST_LINE = 100_000  # bytes
 
 
-def write_capture(path: str, folder: str, vector: Mapping[str, Any]) -> None:
-    """Write the program that stands in for qmail-queue."""
-    ending = f"exit {vector.get('qq_exit', 0)}"
+def ending_of(vector: Mapping[str, Any]) -> str:
+    """Return how the vector's qmail-queue ends, as shell."""
     if "qq_error" in vector:
-        ending = f"printf %s '{vector['qq_error']}' >&6; exit 82"
+        return f"printf %s '{vector['qq_error']}' >&6; exit 82"
     if "qq_signal" in vector:
-        ending = f"kill -{vector['qq_signal']} $$"
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(CAPTURE.format(folder=folder, ending=ending))
-    os.chmod(path, 0o755)
-
-
-def read_captures(folder: str) -> list[tuple[bytes, bytes]]:
-    """Return message and envelope of each call, in the order of the calls."""
-    captured = []
-    for number in sorted(os.listdir(folder), key=int):
-        pair = (_read(f"{folder}/{number}/{name}") for name in ("message", "envelope"))
-        captured.append(tuple(pair))
-    return captured
-
-
-def _read(path: str) -> bytes:
-    if not os.path.exists(path):
-        return b""
-    with open(path, "rb") as file:
-        return file.read()
+        return f"kill -{vector['qq_signal']} $$"
+    return f"exit {vector.get('qq_exit', 0)}"
 
 
 def envelope_fields(data: bytes) -> dict[str, Any]:

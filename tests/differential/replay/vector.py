@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from tests.differential.replay import trees
 from tests.differential.replay.homes import ScratchHome, account_entry
-from tests.differential.replay.strangers import envelope_fields, read_captures, write_capture
+from tests.differential.replay.strangers import ending_of, envelope_fields
 from tests.differential.replay.words import NormalForm, filled_bytes
+from tests.support.queue_stub import QueueStub
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +48,7 @@ def run(vector: Mapping[str, Any], bin_folder: str) -> dict[str, Any]:
     with ExitStack() as stack:
         scratch = ScratchHome(bin_folder)
         stack.callback(scratch.remove)
+        queue = QueueStub(scratch.capture, f"{scratch.top}/captured", ending_of(vector))
         for descriptor in _lay(vector, scratch):
             stack.callback(os.close, descriptor)
         environ = _environ(vector, scratch)
@@ -57,7 +59,12 @@ def run(vector: Mapping[str, Any], bin_folder: str) -> dict[str, Any]:
         start = time.time()
         code, out, err = _execute(vector, scratch, environ)
         normal = NormalForm(start, time.time(), scratch.places(), vector.get("ago"))
-        return _outcome(vector, scratch, normal, before, (code, out, err))
+        outcome = _outcome(vector, scratch, normal, before, (code, out, err))
+        outcome["queued"] = [
+            normal.outcome({"message": message.decode("latin-1"), **envelope_fields(envelope)})
+            for message, envelope in queue.received()
+        ]
+        return {field: value for field, value in outcome.items() if value or field == "exit"}
 
 
 QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -66,7 +73,6 @@ QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": su
 def _lay(vector: Mapping[str, Any], scratch: ScratchHome) -> list[int]:
     """Lay out all files of a vector; return the descriptors that must stay open."""
     words = scratch.words()
-    write_capture(scratch.capture, scratch.capture_folder, vector)
     if "queue" in vector and not vector.get("no_queue"):
         scratch.make_queue()
     elif not vector.get("no_queue"):
@@ -210,10 +216,6 @@ def _outcome(
     outcome: dict[str, Any] = {"exit": code}
     outcome["stdout"] = normal.bytes(out)
     outcome["stderr"] = normal.bytes(err)
-    outcome["queued"] = [
-        normal.outcome({"message": message.decode("latin-1"), **envelope_fields(envelope)})
-        for message, envelope in read_captures(scratch.capture_folder)
-    ]
     changed = trees.changes(before, _look(scratch), normal)
     ignored = vector.get("ignore_files", [])
     outcome["files"] = {
@@ -221,7 +223,6 @@ def _outcome(
         for name, entry in changed.items()
         if not any(re.fullmatch(pattern, name) for pattern in ignored)
     }
-    outcome = {field: value for field, value in outcome.items() if value or field == "exit"}
     if "queue" in vector and vector.get("want_queue", True):
         state = scratch.queue_state(normal)
         # What a failure leaves behind is removed later: only what counts as accepted matters.
