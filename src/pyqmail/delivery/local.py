@@ -14,14 +14,14 @@ import stat
 from pyqmail.delivery import dotqmail
 from pyqmail.delivery.program import run_command
 from pyqmail.delivery.recipient import environment_of
-from pyqmail.errors import Failure, PermanentFailure, TransientFailure
+from pyqmail.errors import SUCCESS, TRANSIENT, Failure, PermanentFailure, TransientFailure
 from pyqmail.mailbox import maildir, mbox
 from pyqmail.system import files
 from pyqmail.system.errnos import error_text, is_temporary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Final
 
     from pyqmail.delivery.dotqmail import Instruction
@@ -36,6 +36,7 @@ NOT_SEEKABLE: Final = b"Unable to rewind message. (#4.3.0)"
 HOME_WRITABLE: Final = b"Uh-oh: home directory is writable. (#4.7.0)"
 HOME_STICKY: Final = b"Home directory is sticky: user is editing his .qmail file. (#4.2.1)"
 HOME_STICKY_WARNING: Final = b"Warning: home directory is sticky."
+OUT_OF_MEMORY: Final = b"Out of memory. (#4.3.0)"
 DOTQMAIL_WRITABLE: Final = b"Uh-oh: .qmail file is writable. (#4.7.0)"
 
 NO_OWNER: Final = (b"", b"#@[]")  # reverse paths of bounces and double bounces are kept
@@ -44,7 +45,7 @@ NO_OWNER: Final = (b"", b"#@[]")  # reverse paths of bounces and double bounces 
 class Delivery:
     """A delivery that is prepared: what to do, and the strings that go with it."""
 
-    __slots__ = ("environ", "head", "instructions", "message", "warning")
+    __slots__ = ("environ", "instructions", "message", "warning")
 
     def __init__(
         self,
@@ -57,6 +58,11 @@ class Delivery:
         self.environ = environ
         self.instructions = instructions
         self.warning = warning  # something to tell who tests his .qmail file, or empty
+
+    @property
+    def home(self) -> str:
+        """Return the folder that names in the instructions are relative to."""
+        return os.fsdecode(self.environ[b"HOME"])
 
     @property
     def maildir_head(self) -> bytes:
@@ -155,6 +161,21 @@ def describe(delivery: Delivery) -> Counts:
     finally:
         os.write(1, b"".join(lines))
     return counts
+
+
+def tell(work: Callable[[], Counts]) -> int:
+    """Do `work`, write on descriptors 1 and 2 what came of it, and return the exit code."""
+    try:
+        counts = work()
+    except Failure as failure:
+        # The text is all there is to say: no name of a program stands before it.
+        os.write(2, failure.text + b"\n" if failure.text else b"")
+        return failure.exit_code
+    except MemoryError:
+        os.write(2, OUT_OF_MEMORY + b"\n")
+        return TRANSIENT
+    os.write(1, counts.report())
+    return SUCCESS
 
 
 def rewind(message: int) -> None:

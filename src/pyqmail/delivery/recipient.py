@@ -30,6 +30,20 @@ class Recipient:
         self.reverse_path = reverse_path
         self.default = default  # instructions for who has no .qmail file
 
+    @property
+    def arguments(self) -> list[bytes]:
+        """Return the arguments of the qmail-local that delivers to this recipient."""
+        return [
+            self.user,
+            self.home,
+            self.local,
+            self.dash,
+            self.ext,
+            self.domain,
+            self.reverse_path,
+            self.default,
+        ]
+
 
 def environment_of(recipient: Recipient, now: int) -> dict[bytes, bytes]:
     """Return the variables that every delivery to `recipient` sets; qmail-command(8)."""

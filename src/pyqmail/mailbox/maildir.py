@@ -104,11 +104,16 @@ def sync_draft(draft: Draft) -> None:
     """Return when the contents of the draft survive a power cut; on failure it is gone."""
     try:
         files.sync(draft.descriptor)
-        descriptor, draft.descriptor = draft.descriptor, -1
-        os.close(descriptor)  # some network file systems report a full disk only here
+        close(draft)
     except OSError as error:
         discard(draft)
         raise TransientFailure(TEMPORARY) from error
+
+
+def close(draft: Draft) -> None:
+    """Close the file of the draft. Some network file systems report a full disk only here."""
+    descriptor, draft.descriptor = draft.descriptor, -1
+    os.close(descriptor)
 
 
 def publish(draft: Draft) -> None:

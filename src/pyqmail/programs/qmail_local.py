@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import time
 
-from pyqmail.delivery.local import describe, obey, prepare
+from pyqmail.delivery.local import describe, obey, prepare, tell
 from pyqmail.delivery.recipient import Recipient
-from pyqmail.errors import PERMANENT, SUCCESS, TRANSIENT, Failure
+from pyqmail.errors import PERMANENT
 from pyqmail.programs.options import UNKNOWN, Options
 from pyqmail.programs.run import run
 
@@ -19,6 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import NoReturn
+
+    from pyqmail.delivery.local import Counts
 
 _USAGE = (
     b"qmail-local: usage: qmail-local [ -nN ] "
@@ -43,24 +45,15 @@ def deliver(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
         testing = letter == b"n"
     if len(options.rest) != _ARGUMENTS or not options.rest[1].startswith(b"/"):
         return _usage()
-    try:
-        report = _deliver(Recipient(*options.rest), environ, testing=testing)
-    except Failure as failure:
-        # The text is the whole report: it does not begin with the program's name.
-        os.write(2, failure.text + b"\n" if failure.text else b"")
-        return failure.exit_code
-    except MemoryError:
-        os.write(2, b"Out of memory. (#4.3.0)\n")
-        return TRANSIENT
-    os.write(1, report)
-    return SUCCESS
+    recipient = Recipient(*options.rest)
+    return tell(lambda: _deliver(recipient, environ, testing=testing))
 
 
-def _deliver(recipient: Recipient, environ: Mapping[bytes, bytes], *, testing: bool) -> bytes:
+def _deliver(recipient: Recipient, environ: Mapping[bytes, bytes], *, testing: bool) -> Counts:
     delivery = prepare(recipient, 0, environ, int(time.time()), testing=testing)
     if delivery.warning:
         os.write(2, delivery.warning + b"\n")
-    return (describe if testing else obey)(delivery).report()
+    return (describe if testing else obey)(delivery)
 
 
 def _usage() -> int:

@@ -45,19 +45,36 @@ def start(
     arguments: list[bytes],
     environ: Mapping[bytes, bytes],
     stdin: int = 0,
+    stdout: int = 1,
 ) -> int:
-    """Start the program `path`, with the descriptor `stdin` as its descriptor 0; return its pid.
+    """Start the program `path`, its descriptors 0 and 1 being `stdin` and `stdout`; return its pid.
 
     `arguments` begins with the name that the program sees as its own. Raises
     OSError if it cannot be started.
     """
+    moves = [
+        (os.POSIX_SPAWN_DUP2, old, new) for old, new in ((stdin, 0), (stdout, 1)) if old != new
+    ]
     return os.posix_spawn(
-        path,
-        arguments,
-        environ,
-        file_actions=[(os.POSIX_SPAWN_DUP2, stdin, 0)] if stdin else (),
-        setsigdef=_IGNORED_BY_PYTHON,
+        path, arguments, environ, file_actions=moves, setsigdef=_IGNORED_BY_PYTHON
     )
+
+
+def output_of(
+    path: bytes, arguments: list[bytes], environ: Mapping[bytes, bytes]
+) -> tuple[int, bytes]:
+    """Run the program `path`; return its wait status and what it writes. Raises OSError."""
+    reading, writing = os.pipe()
+    try:
+        pid = start(path, arguments, environ, stdout=writing)
+    except OSError:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+    with open(reading, "rb") as output:
+        text = output.read()
+    return wait_for(pid), text
 
 
 def run_with_input(arguments: list[bytes], stdin: int, environ: Mapping[bytes, bytes]) -> int:
