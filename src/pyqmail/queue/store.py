@@ -25,7 +25,7 @@ state it was in, unless the method says otherwise.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self
 
 from pyqmail.errors import TransientFailure
 
@@ -150,8 +150,8 @@ class Intake(Protocol):
     def begin(self, uid: int, pid: int) -> Draft:
         """Open a draft for a message that user `uid` gives under the number `pid`."""
 
-    def accept(self, drafts: Sequence[Draft]) -> list[TransientFailure | None]:
-        """Accept all drafts durably, as one batch; None or the failure for each.
+    def accept(self, drafts: Sequence[Any]) -> Sequence[TransientFailure | None]:
+        """Accept drafts of this intake durably, as one batch; None or the failure for each.
 
         None is returned only once that message survives a power cut, and only then does
         qmail-send hear of it. A failure leaves no trace but for one case: when
