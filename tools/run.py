@@ -70,9 +70,9 @@ class House:
         self._make()
 
     def _make(self) -> None:
-        if not os.path.exists(f"{self.home}/control/me"):
-            with step(f"qmailctl setup --home {self.home} --host {HOST}"):
-                self.call("setup", "--home", self.home, "--host", HOST)
+        # Completes a home that is there already, and points its launchers to this installation.
+        with step(f"qmailctl setup --home {self.home} --host {HOST}"):
+            self.call("setup", "--home", self.home, "--host", HOST)
         for name in ("aku", "kamu"):
             if not os.path.exists(f"{self.home}/home/{name}"):
                 with step(f"qmailctl user add {name} --home {self.home}"):
