@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 # The C module: `socket` costs several milliseconds for its enums and its
-# buffered files, and programs that run once for each message need neither.
+# buffered files, and programs that run once for each message need neither. For
+# the same reason numbers are packed by `struct`: `array` imports `collections`.
 import _socket
 import fcntl
 import os
-from array import array
+import struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class ShortPath:
 
 def send_descriptors(connection: _socket.socket, data: bytes, descriptors: Sequence[int]) -> None:
     """Send all of `data`, and the open files with its first byte."""
-    rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array("i", descriptors).tobytes())
+    rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _pack(descriptors))
     sent = connection.sendmsg([data], [rights])
     if sent < len(data):
         connection.sendall(data[sent:])
@@ -71,11 +72,11 @@ def receive_descriptors(
     data, ancillary, _flags, _address = connection.recvmsg(
         size, _socket.CMSG_SPACE(most * _INT), _socket.MSG_CMSG_CLOEXEC
     )
-    descriptors = array("i")
+    descriptors: list[int] = []
     for level, kind, rights in ancillary:
         if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS):
-            descriptors.frombytes(rights[: len(rights) - len(rights) % _INT])
-    return data, descriptors.tolist()
+            descriptors += _unpack(rights[: len(rights) - len(rights) % _INT])
+    return data, descriptors
 
 
 def duplicate_above(descriptor: int, lowest: int) -> int:
@@ -97,4 +98,12 @@ class Peer:
 def peer_of(connection: _socket.socket) -> Peer:
     """Return who is at the other end of a UNIX socket."""
     answer = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 3 * _INT)
-    return Peer(*array("i", answer))
+    return Peer(*_unpack(answer))
+
+
+def _pack(numbers: Sequence[int]) -> bytes:
+    return struct.pack(f"{len(numbers)}i", *numbers)
+
+
+def _unpack(data: bytes) -> tuple[int, ...]:
+    return struct.unpack(f"{len(data) // _INT}i", data)
