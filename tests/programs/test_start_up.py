@@ -8,25 +8,9 @@ import sys
 
 import pytest
 from tests.support.launchers import PACKAGE, program_names
+from tests.support.per_message import ARGUMENTS, ENVIRONMENT, PER_MESSAGE
 
 pytestmark = pytest.mark.process
-
-# Started for every message, every recipient, or every line of a .qmail file.
-PER_MESSAGE = (
-    "bouncesaying",
-    "condredirect",
-    "datemail",
-    "except",
-    "forward",
-    "maildirmake",
-    "preline",
-    "predate",
-    "qmail-inject",
-    "qmail-local",
-    "qmail-queue",
-    "qreceipt",
-    "sendmail",
-)
 
 # Each costs more than a tenth of the budget of 25 ms.
 EXPENSIVE = (
@@ -74,29 +58,3 @@ def modules_after_a_run(name: str, home: str) -> set[str]:
     _, mark, listed = answer.stderr.rpartition(b"\nMODULES ")
     assert mark, f"{name} did not end as a program does: {answer.stderr!r}"
     return set(listed.decode().split())
-
-
-# What lets a program get as far as its work.
-ENVIRONMENT = {
-    "SENDER": "sue@example.org",
-    "NEWSENDER": "sue@example.org",
-    "RECIPIENT": "aku@example.org",
-    "LOCAL": "aku",
-    "HOST": "example.org",
-    "DTLINE": "Delivered-To: aku@example.org\n",
-    "RPLINE": "Return-Path: <sue@example.org>\n",
-    "UFLINE": "From sue@example.org Sat Jan 03 04:05:06 2025\n",
-}
-ARGUMENTS = {
-    "bouncesaying": ["no", "true"],
-    "condredirect": ["ann@example.org", "true"],
-    "datemail": ["aku@example.org"],
-    "except": ["true"],
-    "forward": ["ann@example.org"],
-    "maildirmake": ["Maildir"],
-    "preline": ["cat"],
-    "predate": ["cat"],
-    "qmail-local": ["aku", "/", "aku", "", "", "example.org", "sue@example.org", "./Mailbox"],
-    "qreceipt": ["aku@example.org"],
-    "sendmail": ["aku@example.org"],
-}

@@ -1,0 +1,47 @@
+"""What processes cost: read from /proc."""
+
+from __future__ import annotations
+
+import os
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all that descend from it."""
+    parents = {int(name): _parent(int(name)) for name in os.listdir("/proc") if name.isdigit()}
+    found = [pid]
+    for ancestor in found:
+        found += [child for child, parent in parents.items() if parent == ancestor]
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return user and system time of a process, its descendants and those that have ended."""
+    return sum(sum(map(int, _status(member)[11:15])) for member in family(pid)) / TICKS
+
+
+def proportional_memory(pid: int) -> int:
+    """Return a process's memory in kB; what is shared counts in parts (PSS)."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
+
+
+def title(pid: int) -> str:
+    """Return what `ps` calls a process."""
+    with open(f"/proc/{pid}/cmdline", encoding="latin-1") as file:
+        return " ".join(file.read().strip("\0").split("\0"))
+
+
+def _parent(pid: int) -> int:
+    status = _status(pid)
+    return int(status[1]) if status else 0
+
+
+def _status(pid: int) -> list[str]:
+    """Return the fields of a process from its state on; none if it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="latin-1") as file:
+            return file.read().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []

@@ -1,0 +1,154 @@
+"""Messages from one program through the queue socket into Maildirs, and what custody costs.
+
+Each run is made twice in turn: as it is, and with sync calls replaced by nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import socket
+import statistics
+import time
+from typing import BinaryIO, NamedTuple
+
+from processes import cpu_seconds
+from tests.support.private_home import HOST, PrivateHome
+
+from pyqmail.queue.frames import BODY, ENVELOPE, FrameReader, encode_frame, socket_path
+
+USERS = [f"user{number}" for number in range(10)]
+IN_FLIGHT = 200  # messages sent and not yet answered
+LETTER = b"From: bench@%s\nTo: you\nSubject: 1 kB\n\n" % HOST.encode() + b"0123456789abcde\n" * 61
+
+# The launcher runs this first, so that every process of the home has it.
+WITHOUT_SYNC = "import os; os.fsync = os.fdatasync = lambda descriptor: None\n"
+
+
+class Run(NamedTuple):
+    """What one run gave."""
+
+    accepted: float  # seconds until the last answer
+    delivered: float  # seconds until the last delivery
+    cpu: float  # seconds, of all processes of the home and of the sender
+
+
+def main() -> None:
+    """Print medians of both ways, and their ratio."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=2000)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    runs: dict[bool, list[Run]] = {True: [], False: []}
+    for _ in range(arguments.rounds):
+        for synced in (True, False):
+            runs[synced].append(measure(arguments.messages, synced=synced))
+    print(
+        f"{arguments.messages} messages of {len(LETTER)} bytes, median of {arguments.rounds} runs"
+    )
+    print(f"{'':14}{'accepted/s':>12}{'delivered/s':>12}{'CPU ms/message':>16}")
+    rows = {synced: row(runs[synced], arguments.messages) for synced in runs}
+    for synced, name in ((True, "synced"), (False, "without syncs")):
+        accepted, delivered, cpu = rows[synced]
+        print(f"{name:14}{accepted:12.0f}{delivered:12.0f}{cpu:16.2f}")
+    accepted, delivered, cpu = (
+        with_ / without for with_, without in zip(*rows.values(), strict=True)
+    )
+    print(f"{'ratio':14}{accepted:12.2f}{delivered:12.2f}{cpu:16.2f}")
+
+
+def row(runs: list[Run], messages: int) -> tuple[float, float, float]:
+    """Return messages accepted and delivered in a second, and CPU milliseconds for each."""
+    accepted, delivered, cpu = (statistics.median(column) for column in zip(*runs, strict=True))
+    return messages / accepted, messages / delivered, cpu / messages * 1000
+
+
+def measure(messages: int, *, synced: bool) -> Run:
+    """Run a new home, send the messages, and wait until all lie in their Maildirs."""
+    with PrivateHome(*USERS) as home:
+        if not synced:
+            leave_syncs_out(f"{home.path}/bin/pyqmail")
+        home.start()
+        before = cpu_seconds(home.pid)
+        own_before = own_cpu()
+        start = time.monotonic()
+        send(socket_path(home.path), messages)
+        accepted = time.monotonic() - start
+        sender = own_cpu() - own_before
+        with open(home.log_path, "rb") as log:
+            ends = LineCount(log, b"end msg ")
+            home.wait(lambda: ends.so_far() >= messages, "not all arrived")
+        delivered = time.monotonic() - start
+        cpu = cpu_seconds(home.pid) - before + sender
+        arrived = sum(len(home.mail(user)) for user in USERS)
+        assert arrived == messages, f"{arrived} messages arrived"
+        return Run(accepted, delivered, cpu)
+
+
+class LineCount:
+    """Counts the lines of a growing file that begin with something; reads each once."""
+
+    def __init__(self, file: BinaryIO, beginning: bytes) -> None:
+        self._file = file
+        self._beginning = beginning
+        self._rest = b""
+        self._count = 0
+
+    def so_far(self) -> int:
+        """Return how many there are by now."""
+        *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
+        self._count += sum(line.startswith(self._beginning) for line in lines)
+        return self._count
+
+
+def leave_syncs_out(launcher: str) -> None:
+    """Make every program of the home start without sync calls."""
+    with open(launcher, encoding="utf-8") as file:
+        first, rest = file.readline(), file.read()
+    with open(launcher, "w", encoding="utf-8") as file:
+        file.write(first + WITHOUT_SYNC + rest)
+
+
+def own_cpu() -> float:
+    """Return the CPU seconds of this process, the sender."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def send(path: str, messages: int) -> None:
+    """Send all messages over one connection; return when each was accepted."""
+    reader = FrameReader()
+    sent = answered = 0
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(path)
+        while answered < messages:
+            ready = min(messages, answered + IN_FLIGHT) - sent
+            if ready > IN_FLIGHT // 2 or sent + ready == messages:
+                connection.sendall(b"".join(map(frames, range(sent, sent + ready))))
+                sent += ready
+            answered += count_answers(reader, connection.recv(65536))
+
+
+def frames(number: int) -> bytes:
+    """Return what makes one message."""
+    user = USERS[number % len(USERS)]
+    envelope = f"Fbench@{HOST}\0T{user}@{HOST}\0\0".encode()
+    return encode_frame(number + 1, BODY, LETTER) + encode_frame(number + 1, ENVELOPE, envelope)
+
+
+def count_answers(reader: FrameReader, data: bytes) -> int:
+    """Return how many answers have ended in `data`; each must be a yes."""
+    assert data, "the connection broke"
+    reader.feed(data)
+    ended = 0
+    while (piece := reader.next_piece()) is not None:
+        _, _, payload, is_last = piece
+        assert payload[:1] == b"\0", f"refused with {payload!r}"
+        ended += is_last
+    return ended
+
+
+if __name__ == "__main__":
+    os.umask(0o022)
+    main()

@@ -1,0 +1,45 @@
+"""The programs that start once for each message or recipient, and how to run each of them."""
+
+from __future__ import annotations
+
+# Started for every message, every recipient, or every line of a .qmail file.
+PER_MESSAGE = (
+    "bouncesaying",
+    "condredirect",
+    "datemail",
+    "except",
+    "forward",
+    "maildirmake",
+    "preline",
+    "predate",
+    "qmail-inject",
+    "qmail-local",
+    "qmail-queue",
+    "qreceipt",
+    "sendmail",
+)
+
+# What lets a program get as far as its work.
+ENVIRONMENT = {
+    "SENDER": "sue@example.org",
+    "NEWSENDER": "sue@example.org",
+    "RECIPIENT": "aku@example.org",
+    "LOCAL": "aku",
+    "HOST": "example.org",
+    "DTLINE": "Delivered-To: aku@example.org\n",
+    "RPLINE": "Return-Path: <sue@example.org>\n",
+    "UFLINE": "From sue@example.org Sat Jan 03 04:05:06 2025\n",
+}
+ARGUMENTS = {
+    "bouncesaying": ["no", "true"],
+    "condredirect": ["ann@example.org", "true"],
+    "datemail": ["aku@example.org"],
+    "except": ["true"],
+    "forward": ["ann@example.org"],
+    "maildirmake": ["Maildir"],
+    "preline": ["cat"],
+    "predate": ["cat"],
+    "qmail-local": ["aku", "/", "aku", "", "", "example.org", "sue@example.org", "./Mailbox"],
+    "qreceipt": ["aku@example.org"],
+    "sendmail": ["aku@example.org"],
+}
