@@ -37,8 +37,25 @@ _ANSWER_SIZE: Final = 64  # bytes; an answer has fewer
 
 def submit(home: str, message: int = 0, envelope: int = 1) -> int:
     """Queue what two descriptors give, and return the exit code of qmail-queue."""
+    for descriptor in (message, envelope):
+        _occupy(descriptor)
     code = through_daemon(home, message, envelope)
     return directly(home, message, envelope) if code is None else code
+
+
+def _occupy(descriptor: int) -> None:
+    """If the descriptor is closed, make it one that cannot be read.
+
+    Else the next file or socket that is opened would get its number, and be
+    read as the message.
+    """
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        unreadable = os.open("/", os.O_RDONLY)
+        if unreadable != descriptor:
+            os.dup2(unreadable, descriptor)
+            os.close(unreadable)
 
 
 def through_daemon(home: str, message: int, envelope: int) -> int | None:
@@ -47,11 +64,6 @@ def through_daemon(home: str, message: int, envelope: int) -> int | None:
         connection = connect(socket_path(home))
     except OSError:
         return None
-    try:
-        for descriptor in (message, envelope):
-            os.fstat(descriptor)
-    except OSError:
-        return outcome.READ_ERROR  # one of them is closed
     try:
         send_descriptors(connection, encode_frame(0, DESCRIPTORS, b""), (message, envelope))
         return _await_answer(connection.recv)
