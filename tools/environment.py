@@ -96,7 +96,7 @@ def _is_usable(python: str, folder: str) -> bool:
 
 
 def _require_venv_module() -> None:
-    if has_module("ensurepip"):
+    if _has_pip_to_give():
         return
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     package = f"python{version}-venv"
@@ -105,9 +105,9 @@ def _require_venv_module() -> None:
     install_packages([package])
 
 
-def has_module(name: str) -> bool:
-    """Ask whether this interpreter can import `name`."""
-    argv = [sys.executable, "-c", f"import {name}"]
+def _has_pip_to_give() -> bool:
+    """Ask whether this Python can put pip into an environment; Debian packs that apart."""
+    argv = [sys.executable, "-c", "from ensurepip import version; version()"]
     return subprocess.run(argv, check=False, stderr=subprocess.DEVNULL).returncode == 0
 
 
