@@ -109,7 +109,12 @@ class ScratchHome:
         }
 
     def remove(self) -> None:
-        """Remove all of it."""
+        """Remove all of it, folders that were closed on purpose too."""
+        for folder, names, _ in os.walk(self.top):
+            for name in names:
+                path = f"{folder}/{name}"
+                if not os.path.islink(path) and os.stat(path).st_uid == os.getuid():
+                    os.chmod(path, 0o700)
         shutil.rmtree(self.top)
 
 

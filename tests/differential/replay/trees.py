@@ -103,8 +103,11 @@ def _look_at(path: str) -> dict[str, Any]:
     elif stat.S_ISFIFO(status.st_mode):
         entry["type"] = "fifo"
     else:
-        with open(path, "rb") as file:
-            entry["data"] = file.read()
+        try:
+            with open(path, "rb") as file:
+                entry["data"] = file.read()
+        except PermissionError:  # some files are laid so that nobody but root may read them
+            entry["type"] = "unreadable"
     return entry
 
 
