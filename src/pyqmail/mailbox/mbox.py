@@ -17,7 +17,7 @@ from pyqmail.system.locks import lock_exclusively
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Final
 
 MBOX_MODE: Final = 0o600
@@ -143,7 +143,7 @@ def _cut(descriptor: int, end: int, locked: bool) -> None:  # noqa: FBT001  one 
 def _append(descriptor: int, head: bytes, message: int) -> None:
     gathered = [head]
     size = len(head)
-    for piece in _entry(message):
+    for piece in entry_pieces(_pieces_of(message)):
         gathered.append(piece)
         size += len(piece)
         # Not at every piece: what is written at once is there whole or not at all
@@ -155,19 +155,20 @@ def _append(descriptor: int, head: bytes, message: int) -> None:
     files.sync(descriptor)
 
 
-def _entry(message: int) -> Iterator[bytes]:
-    """Yield the message as it stands in the file, with the empty line that ends it."""
+def entry_pieces(message: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the pieces of a message as they stand in an mbox, and the empty line that ends it."""
     quoter = Quoter()
     last = b"\n"
-    while piece := _read(message):
+    for piece in message:
         yield quoter.feed(piece)
-        last = piece[-1:]
+        last = piece[-1:] or last
     yield quoter.finish() + (b"\n" if last == b"\n" else b"\n\n")
 
 
-def _read(message: int) -> bytes:
+def _pieces_of(message: int) -> Iterator[bytes]:
     try:
-        return os.read(message, files.READ_SIZE)
+        while piece := os.read(message, files.READ_SIZE):
+            yield piece
     except OSError as error:
         text = b"Unable to read message: %b. (#4.3.0)" % error_text(error)
         raise TransientFailure(text) from error

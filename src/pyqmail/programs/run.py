@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from pyqmail.errors import TRANSIENT, Failure, PermanentFailure
+from pyqmail.errors import TRANSIENT, Failure, PermanentFailure, TransientFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,6 +112,14 @@ def require(environ: Mapping[bytes, bytes], name: bytes) -> bytes:
     value = environ.get(name)
     if value is None:
         raise PermanentFailure(name + b" not set")
+    return value
+
+
+def require_for_now(environ: Mapping[bytes, bytes], name: bytes) -> bytes:
+    """Return the value of a variable that should be set: nobody loses mail if it is not."""
+    value = environ.get(name)
+    if value is None:
+        raise TransientFailure(name + b" not set")
     return value
 
 

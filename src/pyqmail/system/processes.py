@@ -104,6 +104,16 @@ def start_by_name(arguments: list[bytes], environ: Mapping[bytes, bytes], stdin:
     return _first_that_works(try_path, arguments[0], environ)
 
 
+def execute_by_name(arguments: list[bytes], environ: Mapping[bytes, bytes]) -> NoReturn:
+    """Become the program `arguments[0]`, looked for as in start_by_name(). Raises OSError."""
+
+    def try_path(path: bytes) -> int:
+        execute(path, arguments, environ)
+
+    _first_that_works(try_path, arguments[0], environ)
+    raise AssertionError("a program that was executed has come back")
+
+
 def execute(path: bytes, arguments: list[bytes], environ: Mapping[bytes, bytes]) -> NoReturn:
     """Become the program `path`. Raises OSError."""
     for number in _IGNORED_BY_PYTHON:
