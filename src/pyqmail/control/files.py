@@ -69,14 +69,17 @@ def read_integer(home: str, name: str, default: int) -> int:
 
 
 def read_list(home: str, name: str, folder: str = "control") -> list[bytes] | None:
-    """Return the lines of `folder`/`name` that are neither empty nor comments.
+    """Return the entries of the list `folder`/`name`; None if there is no such file."""
+    text = read_text(home, folder + "/" + name)
+    return None if text is None else parse_list(text)
+
+
+def parse_list(text: bytes) -> list[bytes]:
+    """Return the lines of `text` that are neither empty nor comments.
 
     A comment is a line whose first byte is `#`; a space before it makes it an
     entry.
     """
-    text = read_text(home, folder + "/" + name)
-    if text is None:
-        return None
     lines = [line.rstrip(BLANKS) for line in text.split(b"\n")]
     entries = [line for line in lines if line and line[0] not in b"#\0"]
     if b"\0" not in text:

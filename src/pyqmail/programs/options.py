@@ -19,9 +19,10 @@ UNKNOWN = b"?"
 class Options:
     """Iterate over (letter, value); `rest` is what follows the options.
 
-    `accepted` lists the letters, each followed by `:` if it takes a value. A
-    letter that is not in it, or has no value, is said on descriptor 2 and
-    comes out as UNKNOWN; the caller decides whether it goes on.
+    `accepted` lists the letters, each followed by `:` if it takes a value, or
+    by `::` if its value can only be the rest of its word. A letter that is not
+    in it, or has no value, is said on descriptor 2 and comes out as UNKNOWN; the
+    caller decides whether it goes on.
     """
 
     def __init__(self, program: str, arguments: Sequence[bytes], accepted: bytes) -> None:
@@ -44,6 +45,9 @@ class Options:
                 yield self._complain(b"illegal option", letter)
             elif self._accepted[found + 1 : found + 2] != b":":
                 yield letter, b""
+            elif self._accepted[found + 2 : found + 3] == b":":
+                yield letter, letters
+                return
             elif letters or self.rest:
                 yield letter, letters or self.rest.pop(0)
                 return

@@ -40,6 +40,11 @@ def wait_for(pid: int) -> int:
     return os.waitpid(pid, 0)[1]
 
 
+def kill(pid: int) -> None:
+    """Kill the child `pid`, which has not been waited for."""
+    os.kill(pid, _signal.SIGKILL)
+
+
 def start(
     path: bytes,
     arguments: list[bytes],

@@ -47,3 +47,10 @@ def test_a_missing_value_is_named_on_descriptor_2(capfd: pytest.CaptureFixture[s
     assert parse(b"-b")[0] == [(UNKNOWN, b"b")]
 
     assert capfd.readouterr().err == "prog: option requires an argument -- b\n"
+
+
+def test_an_optional_value_is_never_the_next_word() -> None:
+    options = Options("prog", [b"-Estuff", b"-E", b"x"], b"E::")
+
+    assert list(options) == [(b"E", b"stuff"), (b"E", b"")]
+    assert options.rest == [b"x"]
