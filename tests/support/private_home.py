@@ -46,6 +46,14 @@ class PrivateHome:
 
     def __enter__(self) -> Self:
         self.top = tempfile.mkdtemp(prefix="home.")
+        try:
+            self._make()
+        except BaseException:
+            shutil.rmtree(self.top)
+            raise
+        return self
+
+    def _make(self) -> None:
         os.chmod(self.top, 0o755)
         self.path = self._folder or f"{self.top}/home"
         os.makedirs(self.path, exist_ok=True)
@@ -54,7 +62,6 @@ class PrivateHome:
         self.qmailctl("setup", "--home", self.path, "--host", HOST)
         for name in self._users:
             self.qmailctl("user", "add", name, "--home", self.path)
-        return self
 
     def __exit__(self, *_exception: object) -> None:
         if self._server is not None and self._server.poll() is None:
