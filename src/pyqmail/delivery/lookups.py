@@ -47,6 +47,8 @@ class Lookups:
     def __init__(self, home: str, roles: Roles, selector: selectors.BaseSelector) -> None:
         self._home = home
         self._roles = roles
+        # Now, and not when the first question comes: a missing account stops the start.
+        self._account = (roles.qmailp.uid, roles.nofiles_group)
         self._selector = selector
         self._clerks: list[_Clerk] = []
         self._dismissed: list[Offspring] = []
@@ -90,12 +92,8 @@ class Lookups:
 
     def _engage(self) -> _Clerk:
         home, roles = self._home, self._roles
-        account = roles.qmailp
         offspring = Offspring(
-            "qmail-getpw",
-            account.uid,
-            roles.nofiles_group,
-            lambda connection: _serve(connection, home, roles),
+            "qmail-getpw", *self._account, lambda connection: _serve(connection, home, roles)
         )
         clerk = _Clerk(offspring)
         self._clerks.append(clerk)
@@ -105,7 +103,10 @@ class Lookups:
         return clerk
 
     def _hear(self, clerk: _Clerk) -> None:
-        packet = clerk.offspring.connection.recv(_MAX_PACKET)
+        try:
+            packet = clerk.offspring.connection.recv(_MAX_PACKET)
+        except ConnectionError:
+            packet = b""
         if packet:
             clerk.hear(packet)
             return

@@ -134,7 +134,7 @@ def publish(draft: Draft) -> None:
 def sync_new(maildir: str) -> None:
     """Return when everything published in `maildir` survives a power cut."""
     try:
-        files.sync_directory(maildir + "/new")
+        files.sync_directory(os.path.join(maildir, "new"))
     except OSError as error:
         raise TransientFailure(TEMPORARY) from error
 
