@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support import accounts
 from tests.support.launchers import launcher_folder
 from tests.support.queues import files_in
 from tests.support.running_queue import (
+    NOBODY,
     PATIENCE,
     private_home,
     queued,
@@ -19,7 +23,9 @@ from tests.support.running_queue import (
     wait_for,
 )
 
+from pyqmail.control.roles import roles_of
 from pyqmail.errors import PermanentFailure, TransientFailure
+from pyqmail.queue import layout
 from pyqmail.queue.client import QueueClient
 from pyqmail.queue.frames import FrameReader, encode_frame, parse_result, socket_path
 from pyqmail.system.descriptors import ShortPath, send_descriptors
@@ -262,3 +268,39 @@ def test_an_answered_message_survives_kill(home: str, running: subprocess.Popen[
 @pytest.mark.usefixtures("running")
 def test_in_a_private_home_the_socket_is_its_owners(home: str) -> None:
     assert os.stat(f"{home}/run/queue.sock").st_mode & 0o777 == 0o600
+
+
+@pytest.mark.root
+@pytest.mark.skipif(accounts.why_not() is not None, reason=str(accounts.why_not()))
+def test_in_a_system_home_everybody_may_queue_and_qmailq_owns_the_files(folder: str) -> None:
+    with accounts.accounts(), tempfile.TemporaryDirectory() as home:
+        os.chmod(home, 0o755)
+        layout.make_queue(home, roles_of(home))
+        queue_owner = pwd.getpwnam("qmailq").pw_uid
+        qmaild = pwd.getpwnam("qmaild").pw_uid
+
+        with queued(home, folder):
+            socket_mode = os.stat(f"{home}/run/queue.sock").st_mode & 0o777
+            run_mode = os.stat(f"{home}/run").st_mode & 0o777
+            codes = [
+                run_queue(folder, home, b"x\n", b"Fa\0Tb\0\0", user=user, group=user).returncode
+                for user in (NOBODY, qmaild)
+            ]
+
+        files = files_in(home)
+        fields = sorted(data.split(b";")[0] for path, data in files.items() if "mess" in path)
+        assert (codes, socket_mode, run_mode) == ([0, 0], 0o666, 0o755)
+        assert {os.stat(f"{home}/queue/{path}").st_uid for path in files} == {queue_owner}
+        assert b"invoked by uid 65534)" in fields[0] + fields[1]
+        assert b"invoked from network)" in fields[0] + fields[1]
+
+
+def test_without_it_the_owner_and_root_write_themselves(home: str) -> None:
+    queue = client(home)
+    queue.write(b"hello\n")
+
+    assert queue.commit(b"a@b", [b"c@d"])
+
+    assert bodies(home) == [b"hello\n"]
+    owner = os.stat(f"{home}/queue").st_uid
+    assert {os.stat(f"{home}/queue/{path}").st_uid for path in files_in(home)} == {owner}
