@@ -39,6 +39,8 @@ class Program:
             self._close(*self._open)
             raise TransientFailure(b"unable to fork") from error
         if self.pid == 0:
+            # If nothing is executed, nothing else closes them, and we would wait for ourselves.
+            self._close(self._message, self._envelope, self._text)
             _be_child(home, start, message, envelope, text)
         self._close(message, envelope, text)
         self._failed = False
