@@ -4,6 +4,8 @@ from __future__ import annotations
 
 A_DIRECTORY = "the interpreter does not start when standard input is a directory"
 DATA_LOSS = "the original drops the unfinished last line of a message; maildir2mbox(1)"
+BAD_NUMBER = "a control file that is not a number is an error, not the default"
+BARE_LF = "only CR LF ends a command"
 
 DEVIATIONS: dict[str, str] = {
     "inject-504": A_DIRECTORY,
@@ -11,4 +13,6 @@ DEVIATIONS: dict[str, str] = {
     "maildir2mbox-010": DATA_LOSS,
     "maildir2mbox-011": DATA_LOSS,
     "queue-042": A_DIRECTORY,
+    "smtpd-196": BAD_NUMBER,
+    "smtpd-277": BARE_LF,
 }
