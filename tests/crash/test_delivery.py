@@ -39,7 +39,7 @@ def home(tmp_path: Path) -> Path:
 def delivery(home: Path, lines: str) -> Delivery:
     environ = {b"HOME": bytes(home), b"RPLINE": b"R\n", b"DTLINE": b"D\n", b"UFLINE": b"U\n"}
     instructions = parse_instructions(lines.encode(), forward_only=False)
-    return Delivery(message_file(), environ, instructions, b"")
+    return Delivery(message_file(), environ, instructions)
 
 
 def work_on(home: Path, way: str) -> Callable[[], bool]:

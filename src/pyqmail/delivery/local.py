@@ -45,19 +45,17 @@ NO_OWNER: Final = (b"", b"#@[]")  # reverse paths of bounces and double bounces 
 class Delivery:
     """A delivery that is prepared: what to do, and the strings that go with it."""
 
-    __slots__ = ("environ", "instructions", "message", "warning")
+    __slots__ = ("environ", "instructions", "message")
 
     def __init__(
         self,
         message: int,
         environ: dict[bytes, bytes],
         instructions: list[Instruction],
-        warning: bytes,
     ) -> None:
         self.message = message
         self.environ = environ
         self.instructions = instructions
-        self.warning = warning  # something to tell who tests his .qmail file, or empty
 
     @property
     def home(self) -> str:
@@ -112,10 +110,10 @@ def prepare(
     """Go to the recipient's home and return what is to be done there, or raise a Failure.
 
     `environ` is the environment to begin with. `testing` overlooks what would
-    only delay or loop the message.
+    only delay or loop the message, and says so on descriptor 2.
     """
     _go_home(recipient.home)
-    warning = _check_home(testing=testing)
+    _check_home(testing=testing)
     strings = environment_of(recipient, now)
     if not testing:
         _check_loop(message, strings[b"DTLINE"])
@@ -127,7 +125,7 @@ def prepare(
     if not text:
         text, forward_only = recipient.default, False
     instructions = dotqmail.parse_instructions(text, forward_only=forward_only)
-    return Delivery(message, {**environ, **strings}, instructions, warning)
+    return Delivery(message, {**environ, **strings}, instructions)
 
 
 def obey(delivery: Delivery) -> Counts:
@@ -194,8 +192,8 @@ def _go_home(home: bytes) -> None:
         raise TransientFailure(text) from error
 
 
-def _check_home(*, testing: bool) -> bytes:
-    """Raise a Failure if deliveries must wait; return a warning for who is testing."""
+def _check_home(*, testing: bool) -> None:
+    """Raise a Failure if deliveries must wait; who tests his .qmail file is only told."""
     try:
         mode = os.stat(".").st_mode
     except OSError as error:
@@ -203,11 +201,10 @@ def _check_home(*, testing: bool) -> bytes:
         raise TransientFailure(text) from error
     if mode & FORBIDDEN_MODE:
         raise TransientFailure(HOME_WRITABLE)
-    if not mode & stat.S_ISVTX:
-        return b""
-    if testing:
-        return HOME_STICKY_WARNING
-    raise TransientFailure(HOME_STICKY)
+    if mode & stat.S_ISVTX:
+        if not testing:
+            raise TransientFailure(HOME_STICKY)
+        os.write(2, HOME_STICKY_WARNING + b"\n")
 
 
 def _check_loop(message: int, delivered_to: bytes) -> None:

@@ -51,8 +51,6 @@ def deliver(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
 
 def _deliver(recipient: Recipient, environ: Mapping[bytes, bytes], *, testing: bool) -> Counts:
     delivery = prepare(recipient, 0, environ, int(time.time()), testing=testing)
-    if delivery.warning:
-        os.write(2, delivery.warning + b"\n")
     return (describe if testing else obey)(delivery)
 
 

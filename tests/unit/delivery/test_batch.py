@@ -25,7 +25,7 @@ def home(tmp_path: Path) -> Path:
 
 def delivery(home: Path, lines: bytes) -> Delivery:
     environ = {b"HOME": bytes(home), b"RPLINE": b"R\n", b"DTLINE": b"D\n", b"UFLINE": b"U\n"}
-    return Delivery(message_file(), environ, parse_instructions(lines, forward_only=False), b"")
+    return Delivery(message_file(), environ, parse_instructions(lines, forward_only=False))
 
 
 def count(folder: Path) -> int:
