@@ -12,9 +12,9 @@ import time
 from pyqmail.control.files import ControlError, parse_list, read_text
 from pyqmail.control.maps import ConstantMap
 from pyqmail.errors import PERMANENT, SUCCESS, Failure, TransientFailure
+from pyqmail.message.address import quote_address
 from pyqmail.message.envelope import Envelope
 from pyqmail.message.header import read_header
-from pyqmail.message.trace import return_path_line
 from pyqmail.programs.options import UNKNOWN, Options
 from pyqmail.programs.run import home_of, run
 from pyqmail.queue.client import QueueClient
@@ -68,7 +68,7 @@ def _inject(
     reverse_path = before_nul(injection.choose_reverse_path(now, pid))
     start = injection.header(now, pid, defaults.id_host, lists) + body_start
     if printing:
-        _print(return_path_line(reverse_path) + start, message)
+        _print(b"Return-Path: <%b>\n" % quote_address(reverse_path) + start, message)
     else:
         recipients = [before_nul(path) for path in injection.recipients(of_header=of_header)]
         _queue(start, message, Envelope(reverse_path, recipients), environ)
