@@ -11,14 +11,11 @@ from __future__ import annotations
 import os
 
 from pyqmail.control.launchers import is_ours
-from pyqmail.control.roles import roles_of
 from pyqmail.queue import frames, layout, outcome
-from pyqmail.queue.envelope_file import EnvelopeParser, encode_envelope
+from pyqmail.queue.envelope_file import encode_envelope
 from pyqmail.queue.frames import FrameReader, encode_frame, parse_result, socket_path
-from pyqmail.queue.intake import FileIntake
-from pyqmail.queue.outcome import QueueFailure, failure_of
+from pyqmail.queue.outcome import failure_of
 from pyqmail.queue.program import Program
-from pyqmail.queue.submission import UMASK, directly
 from pyqmail.system import files
 from pyqmail.system.descriptors import connect
 from pyqmail.system.processes import execute
@@ -113,10 +110,7 @@ def _choose_way(environ: Mapping[bytes, bytes]) -> Way:
         return _Socket(connect(socket_path(home)))
     except OSError:
         pass  # nobody listens
-    if os.geteuid() == 0 and _owner_of_queue(home) != 0:
-        # Only a child can become the owner and leave us root.
-        return Program(home, lambda: directly(home, 0, 1))
-    return _Direct(home)
+    return _direct_way(home)
 
 
 def _execution(program: bytes, environ: Mapping[bytes, bytes]) -> Callable[[], int]:
@@ -124,6 +118,17 @@ def _execution(program: bytes, environ: Mapping[bytes, bytes]) -> Callable[[], i
         execute(program, [program], environ)
 
     return start
+
+
+def _direct_way(home: str) -> Way:
+    # Imported here, for most clients never come here and start a quarter faster without.
+    from pyqmail.queue.direct import Direct  # noqa: PLC0415
+    from pyqmail.queue.submission import directly  # noqa: PLC0415
+
+    if os.geteuid() == 0 and _owner_of_queue(home) != 0:
+        # Only a child can become the owner and leave us root.
+        return Program(home, lambda: directly(home, 0, 1))
+    return Direct(home)
 
 
 def _owner_of_queue(home: str) -> int:
@@ -175,43 +180,3 @@ class _Socket:
         except (OSError, ValueError):
             pass
         return outcome.CONNECTION_BROKE, 0
-
-
-class _Direct:
-    """The way of the queue's owner: into the files."""
-
-    def __init__(self, home: str) -> None:
-        self._failure: QueueFailure | None = None
-        self._mask = os.umask(UMASK)
-        os.umask(self._mask)
-        self._intake = FileIntake(home, roles_of(home))
-        self._draft = self._intake.begin(os.getuid(), os.getpid())
-
-    def write(self, data: bytes) -> None:
-        self._attempt(lambda: self._draft.write(data))
-
-    def commit(self, envelope: bytes) -> tuple[int, int, bytes]:
-        self._attempt(lambda: self._finish(envelope))
-        return self._failure.code if self._failure else 0, os.getpid(), b""
-
-    def abandon(self) -> None:
-        self._draft.abandon()
-
-    def _finish(self, envelope: bytes) -> None:
-        self._draft.write_envelope(EnvelopeParser().feed(envelope))
-        (failure,) = self._intake.accept([self._draft])
-        if failure is not None:
-            raise failure
-
-    def _attempt(self, step: Callable[[], None]) -> None:
-        if self._failure is not None:
-            return
-        # The files must be readable for qmail-send, whatever the umask of the caller.
-        previous = os.umask(UMASK)
-        try:
-            step()
-        except QueueFailure as failure:
-            self._draft.abandon()
-            self._failure = failure
-        finally:
-            os.umask(previous)
