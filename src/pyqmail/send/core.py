@@ -106,6 +106,7 @@ class Core:
             events.BounceFailed: self._on_bounce_failed,
             events.RemoveDone: self._on_remove_done,
             events.Swept: self._on_swept,
+            events.Trouble: self._on_trouble,
             events.RoutingChanged: self._on_routing_changed,
             events.RetryRequested: self._on_retry_requested,
             events.ExitRequested: self._on_exit_requested,
@@ -585,6 +586,9 @@ class Core:
 
     def _on_swept(self, _event: events.Swept) -> None:
         self._next_sweep = self._now + SWEEP_INTERVAL
+
+    def _on_trouble(self, event: events.Trouble) -> None:
+        self._log(event.line)
 
     def _on_routing_changed(self, event: events.RoutingChanged) -> None:
         self.routing = event.routing

@@ -189,6 +189,13 @@ class Swept(Event):
     """The search for leftovers has ended."""
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble(Event):
+    """Something went wrong that changes nothing but the log."""
+
+    line: bytes
+
+
 class Action:
     """Something to be done."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 else:
     import _signal  # the C module: `signal` costs start-up time for its enums
 
-_IGNORED_BY_PYTHON: Final = (_signal.SIGPIPE, _signal.SIGXFSZ)
+IGNORED_BY_PYTHON: Final = (_signal.SIGPIPE, _signal.SIGXFSZ)
 _SHELL: Final = b"/bin/sh"
 # Where the C library looks for a program if PATH is not set; confstr(3).
 _DEFAULT_SEARCH_PATH: Final = b"/bin:/usr/bin"
@@ -60,9 +60,7 @@ def start(
     moves = [
         (os.POSIX_SPAWN_DUP2, old, new) for old, new in ((stdin, 0), (stdout, 1)) if old != new
     ]
-    return os.posix_spawn(
-        path, arguments, environ, file_actions=moves, setsigdef=_IGNORED_BY_PYTHON
-    )
+    return os.posix_spawn(path, arguments, environ, file_actions=moves, setsigdef=IGNORED_BY_PYTHON)
 
 
 def output_of(
@@ -121,7 +119,7 @@ def execute_by_name(arguments: list[bytes], environ: Mapping[bytes, bytes]) -> N
 
 def execute(path: bytes, arguments: list[bytes], environ: Mapping[bytes, bytes]) -> NoReturn:
     """Become the program `path`. Raises OSError."""
-    for number in _IGNORED_BY_PYTHON:
+    for number in IGNORED_BY_PYTHON:
         _signal.signal(number, _signal.SIG_DFL)
     os.execve(path, arguments, environ)
 

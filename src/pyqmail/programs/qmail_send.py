@@ -1,0 +1,130 @@
+"""qmail-send - deliver mail messages from the queue. See qmail-send(8).
+
+Runs as qmails; touches info/, local/, remote/ and bounce/ of the queue, reads
+mess/ and todo/. Its neighbours are on descriptors 0 to 6.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import TYPE_CHECKING, Final
+
+from pyqmail.control.concurrency import read_slot_width
+from pyqmail.control.files import ControlError
+from pyqmail.errors import SUCCESS, TRANSIENT
+from pyqmail.programs.run import home_of, run
+from pyqmail.queue.cleanup import PipeCleaner
+from pyqmail.queue.client import QueueClient
+from pyqmail.queue.file_store import FileStore
+from pyqmail.queue.store import StoreFailure
+from pyqmail.send import configuration, log
+from pyqmail.send.core import Core
+from pyqmail.send.daemon import (
+    Daemon,
+    SharedCleaner,
+    SpawnerPipes,
+    adopt_queue,
+    read_greetings,
+    write_log,
+)
+from pyqmail.system.processes import set_title
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import NoReturn
+
+    from pyqmail.queue.store import Channel
+    from pyqmail.send.bounces import BounceMessage
+    from pyqmail.send.hands import Inject
+
+# Descriptors; 0 is the log.
+LOCAL_JOBS, LOCAL_REPORTS, REMOTE_JOBS, REMOTE_REPORTS, CLEAN_REQUESTS, CLEAN_ANSWERS = range(1, 7)
+UMASK: Final = 0o077
+
+
+def main() -> NoReturn:
+    """Run as the command `qmail-send`."""
+    run("qmail-send", send)
+
+
+def send(_arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
+    """Schedule deliveries until TERM; what goes wrong is told to the log, not to descriptor 2."""
+    set_title("qmail-send")
+    try:
+        return _send(os.path.abspath(home_of(environ)), environ)
+    except _CannotStart as reason:
+        write_log([reason.line])
+    except Exception as error:  # noqa: BLE001  descriptor 2 is not for people here
+        write_log([b"alert: unexpected " + log.safe(repr(error).encode())])
+    return TRANSIENT
+
+
+class _CannotStart(Exception):  # noqa: N818  the word of the log line
+    def __init__(self, line: bytes) -> None:
+        super().__init__(line)
+        self.line = line
+
+
+def _send(home: str, environ: Mapping[bytes, bytes]) -> int:
+    _go_to(home, log.NO_HOME)
+    try:
+        routing = configuration.read_routing(home)
+        bounce_settings = configuration.read_bounce_settings(home)
+        widths: dict[Channel, int] = {
+            "local": read_slot_width(home, "local"),
+            "remote": read_slot_width(home, "remote"),
+        }
+        configuration.read_settings(home, dict.fromkeys(widths, 0))
+    except ControlError as error:
+        raise _CannotStart(log.NO_CONTROLS + b": " + error.text) from error
+    _go_to(home + "/queue", log.NO_QUEUE)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    os.umask(UMASK)
+    store = FileStore(home, SharedCleaner(PipeCleaner(CLEAN_REQUESTS, CLEAN_ANSWERS)))
+    try:
+        if not store.take_charge():
+            raise _CannotStart(log.RUNNING_ALREADY)
+    except StoreFailure as failure:
+        raise _CannotStart(log.NO_MUTEX) from failure
+    spawners: dict[Channel, SpawnerPipes] = {
+        "local": SpawnerPipes("local", LOCAL_JOBS, LOCAL_REPORTS, widths["local"]),
+        "remote": SpawnerPipes("remote", REMOTE_JOBS, REMOTE_REPORTS, widths["remote"]),
+    }
+    slots = read_greetings(spawners)
+    if slots is None:
+        raise _CannotStart(log.NO_SPAWNER)
+    core = Core(configuration.read_settings(home, slots), routing)
+    adopt_queue(core, store)
+    daemon = Daemon(core, store, spawners, lambda: configuration.reread_routing(home, core.routing))
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(daemon.run(bounce_settings, _injector(environ)))
+    return SUCCESS
+
+
+def _go_to(folder: str, refusal: bytes) -> None:
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise _CannotStart(refusal) from error
+
+
+def _injector(environ: Mapping[bytes, bytes]) -> Inject:
+    """Return what queues a bounce: as every other client of the queue does."""
+
+    def inject(bounce: BounceMessage, message: int) -> int:
+        client = QueueClient(environ)
+        client.write(bounce.text)
+        client.copy_from(message)
+        return client.commit(bounce.reverse_path, [bounce.forward_path])
+
+    return inject
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415  not everywhere
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

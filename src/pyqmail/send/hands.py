@@ -1,0 +1,308 @@
+"""Carrying out the core's actions on a store, in threads that may wait for the disk.
+
+Each action that is answered is answered here, whatever happens to it.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from pyqmail.errors import Failure
+from pyqmail.queue.store import (
+    Channel,
+    CleanerLost,
+    DamagedMessage,
+    Recipient,
+    StoredRecipient,
+    StoreFailure,
+)
+from pyqmail.send import bounces, events, log
+from pyqmail.system import errnos
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from pyqmail.queue.store import NewEnvelope, Store
+
+    # Queues a bounce with the message that a descriptor reads; returns qp.
+    Inject = Callable[[bounces.BounceMessage, int], int]
+
+WINDOW: Final = 100  # recipients that one ReadRecipients gives
+
+
+class Hand:
+    """A thread that carries out actions in order, and tells in batches what came of them.
+
+    `work` turns a batch of actions into events; `tell` is called with them in the thread.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Sequence[events.Action]], Iterable[events.Event]],
+        tell: Callable[[list[events.Event]], None],
+    ) -> None:
+        self._work = work
+        self._tell = tell
+        self._queue: queue.SimpleQueue[events.Action | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def do(self, action: events.Action) -> None:
+        """Have `action` carried out after all before it."""
+        self._queue.put(action)
+
+    def finish(self, timeout: float | None = None) -> None:
+        """Return when all actions so far are carried out, or the time is over."""
+        self._queue.put(None)
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while True:
+            batch = [self._queue.get()]
+            while not self._queue.empty():
+                batch.append(self._queue.get())
+            actions = [action for action in batch if action is not None]
+            happened = list(self._work(actions))
+            if happened:
+                self._tell(happened)
+            if len(actions) < len(batch):
+                return
+
+
+class StoreWork:
+    """What each action means for a store.
+
+    `now` gives the time; `inject` queues a bounce.
+    """
+
+    def __init__(self, store: Store, settings: bounces.BounceSettings, inject: Inject) -> None:
+        self._store = store
+        self._settings = settings
+        self._inject = inject
+        self._passes: dict[tuple[int, Channel], Iterator[StoredRecipient]] = {}
+        self.stopping = False  # long searches end
+        self._ways: dict[type[events.Action], Callable[[Any], events.Event | None]] = {
+            events.LookForNew: self._look_for_new,
+            events.ReadNew: self._read_new,
+            events.Settle: self._settle,
+            events.SettleFromEnvelope: self._settle_from_envelope,
+            events.ReadRecipients: self._read_recipients,
+            events.StopReading: self._stop_reading,
+            events.MarkDone: self._mark_done,
+            events.RecordFailure: self._record_failure,
+            events.FinishChannel: self._finish_channel,
+            events.Bounce: self._bounce,
+            events.SetRetryTime: self._set_retry_time,
+        }
+
+    def work(self, actions: Sequence[events.Action]) -> Iterator[events.Event]:
+        """Carry out a batch; removals come last, together."""
+        removals = []
+        for action in actions:
+            if isinstance(action, events.Remove):
+                removals.append(action.number)
+            elif isinstance(action, events.Sweep):
+                yield from self._sweep()
+            else:
+                yield from self._carry_out(action)
+        if removals:
+            yield from self._remove(removals)
+
+    def _carry_out(self, action: events.Action) -> Iterator[events.Event]:
+        try:
+            event = self._ways[type(action)](action)
+        except Exception as error:  # noqa: BLE001  the top of a thread: every action is answered
+            if isinstance(error, CleanerLost):
+                yield events.CleanerLost()
+            yield _failed(action, error)
+        else:
+            if event is not None:
+                yield event
+
+    # New messages.
+
+    def _look_for_new(self, action: events.LookForNew) -> events.Event:
+        numbers = list(islice(self._store.new_messages(), action.limit + 1))
+        return events.Listed(numbers[: action.limit], len(numbers) > action.limit)
+
+    def _read_new(self, action: events.ReadNew) -> events.Event:
+        with self._store.open_envelope(action.number) as envelope:
+            paths = list(islice(envelope, action.limit + 1))
+            complete = len(paths) <= action.limit
+            number, uid, pid = action.number, envelope.uid, envelope.pid
+            path, size = envelope.reverse_path, envelope.size
+            return events.NewMessage(number, uid, pid, path, size, paths, complete)
+
+    def _settle(self, action: events.Settle) -> events.Event:
+        positions = self._store.settle(
+            action.number, action.reverse_path, action.birth, action.recipients
+        )
+        channels = frozenset(recipient.channel for recipient in action.recipients)
+        return events.SettleDone(action.number, positions, channels)
+
+    def _settle_from_envelope(self, action: events.SettleFromEnvelope) -> events.Event:
+        channels: set[Channel] = set()
+
+        def recipients(envelope: NewEnvelope) -> Iterator[Recipient]:
+            for path in envelope:
+                recipient = action.routing.route(path)
+                channels.add(recipient.channel)
+                yield recipient
+
+        with self._store.open_envelope(action.number) as envelope:
+            path = envelope.reverse_path
+            self._store.settle(action.number, path, action.birth, recipients(envelope))
+        return events.SettleDone(action.number, (), frozenset(channels))
+
+    # Settled messages.
+
+    def _read_recipients(self, action: events.ReadRecipients) -> events.Event:
+        key = action.number, action.channel
+        settled = None
+        if action.first:
+            settled = self._store.read_settled(action.number)
+            self._passes[key] = iter(self._store.read_recipients(*key))
+        recipients: list[StoredRecipient] = []
+        while len(recipients) < WINDOW:
+            try:
+                recipient = next(self._passes[key], None)
+            except (StoreFailure, OSError):
+                # What was read before the damage is delivered first; the next
+                # call meets the damage again, at the start of a new walk.
+                if not recipients:
+                    raise
+                self._passes[key] = _broken(key)
+                break
+            if recipient is None:
+                del self._passes[key]
+                break
+            if not recipient.done:
+                recipients.append(recipient)
+        complete = key not in self._passes
+        return events.RecipientsRead(*key, settled, recipients, complete)
+
+    def _stop_reading(self, action: events.StopReading) -> None:
+        self._passes.pop((action.number, action.channel), None)
+
+    def _mark_done(self, action: events.MarkDone) -> None:
+        self._store.mark_done(action.number, action.channel, action.position)
+
+    def _record_failure(self, action: events.RecordFailure) -> events.Event:
+        self._store.note_failure(action.number, action.note)
+        self._store.mark_done(action.number, action.channel, action.position)
+        return events.FailureRecorded(action, written=True)
+
+    def _finish_channel(self, action: events.FinishChannel) -> events.Event:
+        self._store.finish_channel(action.number, action.channel)
+        return events.ChannelFinished(action.number, action.channel)
+
+    def _set_retry_time(self, action: events.SetRetryTime) -> None:
+        self._store.set_retry_time(action.number, action.channel, action.time)
+
+    # The end of a message.
+
+    def _bounce(self, action: events.Bounce) -> events.Event:
+        number, notes, reverse_path = action.number, action.notes, action.reverse_path
+        if notes is None:
+            notes = self._read_notes(number)
+            if notes is None:
+                return events.BounceDone(number)
+        if reverse_path is None:
+            reverse_path = self._store.read_settled(number).reverse_path
+        bounce = bounces.compose(reverse_path, notes, self._settings, int(time.time()))
+        if bounce is None:
+            line, qp = log.triple_bounce(number), 0
+        else:
+            qp = self._queue(bounce, number)
+            line = log.bounced(number, qp)
+        if action.notes is None:
+            self._store.discard_bounce(number)
+        return events.BounceDone(number, line, qp)
+
+    def _queue(self, bounce: bounces.BounceMessage, number: int) -> int:
+        message = self._store.open_message(number)
+        try:
+            return self._inject(bounce, message)
+        finally:
+            os.close(message)
+
+    def _read_notes(self, number: int) -> bytes | None:
+        descriptor = self._store.open_bounce(number)
+        if descriptor is None:
+            return None
+        with open(descriptor, "rb") as notes:
+            return notes.read()
+
+    def _remove(self, numbers: list[int]) -> Iterator[events.Event]:
+        try:
+            failures = self._store.remove(numbers)
+        except Exception as error:  # noqa: BLE001  as in _carry_out
+            if isinstance(error, CleanerLost):
+                yield events.CleanerLost()
+            for number in numbers:
+                yield events.RemoveDone(number, _text(error))
+            return
+        for number, failure in zip(numbers, failures, strict=True):
+            yield events.RemoveDone(number, failure.text if failure else b"")
+
+    def _sweep(self) -> Iterator[events.Event]:
+        try:
+            for leftover in self._store.leftovers(int(time.time())):
+                if self.stopping:
+                    return
+                if isinstance(leftover, StoreFailure):
+                    yield events.Trouble(log.warning(leftover.text))
+                else:
+                    self._store.remove_leftover(leftover)
+        except CleanerLost:
+            yield events.CleanerLost()
+        except (StoreFailure, OSError) as error:
+            yield events.Trouble(log.warning(_text(error)))
+        yield events.Swept()
+
+
+def _broken(key: tuple[int, Channel]) -> Iterator[StoredRecipient]:
+    """Yield nothing: raise once what the reading of a pass has met."""
+    number, channel = key
+    raise DamagedMessage(f"trouble reading {channel} recipients of msg {number}".encode())
+    yield  # makes this a generator: it raises when it is asked, not when it is made
+
+
+def _text(error: Exception) -> bytes:
+    """Return what the log says about an error."""
+    if isinstance(error, StoreFailure) and error.reason:
+        return error.text
+    if isinstance(error, Failure):
+        return error.text
+    if isinstance(error, OSError):
+        return b"trouble with the queue: " + errnos.error_text(error)
+    return b"unexpected " + repr(error).encode("ascii", "backslashreplace")
+
+
+def _failed(  # noqa: PLR0911  a table: one answer for each kind of action
+    action: events.Action, error: Exception
+) -> events.Event:
+    """Return the event that answers an action which failed."""
+    text, damaged = _text(error), isinstance(error, DamagedMessage)
+    match action:
+        case events.LookForNew():
+            return events.Listed((), trouble=text)
+        case events.ReadNew(number):
+            return events.NewUnreadable(number, text, damaged)
+        case events.Settle(number) | events.SettleFromEnvelope(number):
+            return events.SettleFailed(number, text, damaged)
+        case events.ReadRecipients(number, channel):
+            return events.RecipientsUnreadable(number, channel, text, damaged)
+        case events.RecordFailure():
+            return events.FailureRecorded(action, written=False)
+        case events.FinishChannel(number, channel):
+            return events.ChannelFinished(number, channel, text)
+        case events.Bounce(number):
+            return events.BounceFailed(number, log.BOUNCE_NOT_QUEUED)
+        case _:
+            return events.Trouble(log.warning(text))
