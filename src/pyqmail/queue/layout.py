@@ -12,6 +12,7 @@ from pyqmail.system import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Final
 
     from pyqmail.control.roles import Roles
@@ -78,6 +79,17 @@ def bounce_path(number: int) -> str:
 def parse_number(name: str) -> int | None:
     """Return the message number that a directory entry names, or None if it names none."""
     return int(name) if name.isascii() and name.isdigit() else None
+
+
+def queue_entries() -> Iterator[tuple[str, str, int]]:
+    """Yield each directory and file that a queue has, its owner's role and its mode."""
+    for name, role, mode in _DIRECTORIES:
+        yield name, role, mode
+        if name in SPLIT_DIRECTORIES:
+            yield from ((f"{name}/{part}", role, mode) for part in range(SPLIT))
+    yield "lock/sendmutex", "qmails", PRIVATE_MODE
+    yield "lock/tcpto", "qmailr", FILE_MODE
+    yield "lock/trigger", "qmails", 0o622
 
 
 def make_queue(home: str, roles: Roles) -> None:

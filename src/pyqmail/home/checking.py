@@ -1,0 +1,203 @@
+"""Look at a home and say what is wrong with it, and what to do.
+
+What only looks odd is a warning; what stops mail, or breaks a promise, is an
+error.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pyqmail.control.assign import parse_assign
+from pyqmail.control.catalogue import CATALOGUE, Kind
+from pyqmail.control.cdb import Cdb
+from pyqmail.control.files import (
+    ControlError,
+    read_integer,
+    read_line,
+    read_list,
+    read_list_or_me,
+    read_text,
+)
+from pyqmail.control.maps import ConstantMap
+from pyqmail.control.roles import Roles, roles_of
+from pyqmail.errors import Failure
+from pyqmail.home.setup import ALIASES, FOLDERS
+from pyqmail.queue import layout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ERROR: Final = "error"
+WARNING: Final = "warning"
+
+_WORLD_WRITABLE: Final = 0o002  # qmail-local refuses such a home; qmail's conf-patrn
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong: how bad, where, what, and what to do."""
+
+    level: str
+    place: str
+    text: str
+
+
+def check_home(home: str) -> list[Finding]:
+    """Return all that is wrong with `home`, errors and warnings, in order of place."""
+    try:
+        roles = roles_of(home)
+        findings = [*_check_folders(home, roles), *_check_controls(home), *_check_users(home)]
+        findings += [*_check_aliases(home), *_check_queue(home, roles)]
+    except Failure as failure:
+        return [Finding(ERROR, home, str(failure))]
+    return findings
+
+
+def _check_folders(home: str, roles: Roles) -> Iterator[Finding]:
+    for name, mode in FOLDERS.items():
+        if name == "home" and not roles.private:
+            continue
+        owner = roles.alias.uid if name == "alias" else roles.owner.uid
+        yield from _check_path(home, name, owner, mode)
+
+
+def _check_queue(home: str, roles: Roles) -> Iterator[Finding]:
+    if not os.path.isdir(layout.queue_directory(home)):
+        yield Finding(ERROR, "queue", "is missing: run qmailctl setup")
+        return
+    for name, role, mode in layout.queue_entries():
+        yield from _check_path(home, os.path.join("queue", name), getattr(roles, role).uid, mode)
+
+
+def _check_path(home: str, name: str, owner: int, mode: int) -> Iterator[Finding]:
+    try:
+        status = os.stat(os.path.join(home, name))
+    except FileNotFoundError:
+        yield Finding(ERROR, name, "is missing: run qmailctl setup")
+        return
+    except PermissionError:
+        yield Finding(WARNING, name, "cannot be looked at: run this as root or as the owner")
+        return
+    if status.st_uid != owner:
+        yield Finding(ERROR, name, f"belongs to uid {status.st_uid}: chown {owner} {name}")
+    found = stat.S_IMODE(status.st_mode)
+    if found & _WORLD_WRITABLE & ~mode:
+        yield Finding(ERROR, name, f"everybody may write to it: chmod {mode:o} {name}")
+    elif found != mode:
+        yield Finding(
+            WARNING, name, f"has mode {found:04o} and not {mode:04o}: chmod {mode:o} {name}"
+        )
+
+
+def _check_controls(home: str) -> Iterator[Finding]:
+    broken = list(_read_every_control(home))
+    yield from broken
+    if broken:
+        return
+    if not read_line(home, "me"):
+        yield Finding(ERROR, "control/me", "has no host name: run config-fast NAME")
+    if read_list(home, "rcpthosts") is None:
+        yield Finding(
+            ERROR,
+            "control/rcpthosts",
+            "IS MISSING: THIS HOST RELAYS FOR EVERYBODY; write the names of your domains into it",
+        )
+    yield from _check_domains(home)
+    yield from _check_more_hosts(home)
+
+
+def _read_every_control(home: str) -> Iterator[Finding]:
+    for file in CATALOGUE:
+        try:
+            if file.kind is Kind.INTEGER:
+                read_integer(home, file.name, 0)
+            elif file.kind is not Kind.DATABASE:
+                read_list(home, file.name)
+        except ControlError as error:
+            yield Finding(ERROR, error.path, str(error).partition(": ")[2] + _in_line(error))
+
+
+def _in_line(error: ControlError) -> str:
+    return "" if error.line is None else f" (line {error.line})"
+
+
+def _check_domains(home: str) -> Iterator[Finding]:
+    """Mail for a domain must come in by rcpthosts and go one way after that."""
+    local = ConstantMap(read_list_or_me(home, "locals") or ())
+    virtual = read_list(home, "virtualdomains") or []
+    accepted = read_list(home, "rcpthosts")
+    if accepted is None:
+        return
+    known = ConstantMap([*accepted, *(read_list(home, "morercpthosts") or ())])
+    ours = list(read_list_or_me(home, "locals") or ())
+    for domain in ours:
+        if not _is_accepted(domain, known):
+            yield Finding(
+                WARNING, "control/rcpthosts", f"lacks {_shown(domain)}, which is in locals"
+            )
+    for line in virtual:
+        domain, colon, _ = line.partition(b":")
+        if not colon:
+            yield Finding(
+                WARNING, "control/virtualdomains", f"has no colon in the line {_shown(line)}"
+            )
+        elif domain in local:
+            yield Finding(
+                WARNING,
+                "control/virtualdomains",
+                f"has {_shown(domain)}, but so has locals, which comes first",
+            )
+        elif domain and b"@" not in domain and not _is_accepted(domain.lstrip(b"."), known):
+            yield Finding(
+                WARNING, "control/rcpthosts", f"lacks {_shown(domain)}, which is in virtualdomains"
+            )
+
+
+def _is_accepted(domain: bytes, hosts: ConstantMap) -> bool:
+    """Return whether rcpthosts has the domain, or a `.suffix` of it."""
+    if domain in hosts:
+        return True
+    dots = [position for position, byte in enumerate(domain) if byte == ord(".")]
+    return any(domain[position:] in hosts for position in dots)
+
+
+def _check_more_hosts(home: str) -> Iterator[Finding]:
+    source = os.path.join(home, "control/morercpthosts")
+    database = source + ".cdb"
+    if os.path.exists(source) != os.path.exists(database):
+        yield Finding(
+            WARNING, "control/morercpthosts", "goes with morercpthosts.cdb: run qmail-newmrh"
+        )
+    elif os.path.exists(source) and os.stat(source).st_mtime > os.stat(database).st_mtime:
+        yield Finding(WARNING, "control/morercpthosts", "is newer than its .cdb: run qmail-newmrh")
+
+
+def _check_users(home: str) -> Iterator[Finding]:
+    try:
+        text = read_text(home, "users/assign")
+        records = None if text is None else parse_assign(text)
+        written = list(Cdb(os.path.join(home, "users/cdb")).records())
+    except FileNotFoundError:
+        if records is not None:
+            yield Finding(ERROR, "users/cdb", "is missing, but users/assign is there: qmail-newu")
+        return
+    except Failure as failure:
+        yield Finding(ERROR, "users", str(failure))
+        return
+    if records is not None and written != records:
+        yield Finding(WARNING, "users/cdb", "is not what users/assign says: run qmail-newu")
+
+
+def _check_aliases(home: str) -> Iterator[Finding]:
+    for name in ALIASES:
+        if not os.path.lexists(os.path.join(home, "alias", name)):
+            who = name.removeprefix(".qmail-")
+            yield Finding(WARNING, f"alias/{name}", f"is missing: mail to {who} bounces")
+
+
+def _shown(text: bytes) -> str:
+    return text.decode("utf-8", "backslashreplace")
