@@ -36,6 +36,7 @@ status: local 0/10 remote 0/20
 end msg BOUNCE
 """
 
+# Input that ends inside the header gets no empty line; qmail-inject(8).
 LETTER = """\
 Return-Path: <aku@HOST>
 Delivered-To: NAME@HOST
@@ -44,7 +45,6 @@ Date: DATE
 Message-ID: <STAMP.PID.qmail@HOST>
 From: aku@HOST
 to: NAME@HOST
-
 """
 
 # The parts of a bounce in their order; between them stand header fields that
@@ -58,7 +58,7 @@ BOUNCE = (
     "to: sembarangan@HOST\n",
 )
 
-MBOX_ENTRY = "From aku@HOST CTIME\n" + LETTER
+MBOX_ENTRY = "From aku@HOST CTIME\n" + LETTER + "\n"
 
 BLANKS = {
     "NUMBER": r"\d+",
