@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pyqmail
+from pyqmail.programs.run import SECOND_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +64,7 @@ def launcher_folder() -> Iterator[str]:
         with open(f"{folder}/pyqmail", "w", encoding="utf-8") as file:
             file.write(text)
         os.chmod(f"{folder}/pyqmail", 0o755)
-        for name in program_names():
+        for name in (*program_names(), *SECOND_NAMES):
             os.symlink("pyqmail", f"{folder}/{name}")
         yield folder
 

@@ -18,6 +18,7 @@ from pyqmail.system.standard_input import open_input, pieces_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import io
     from collections.abc import Mapping, Sequence
     from typing import NoReturn
 
@@ -43,6 +44,7 @@ def date_field() -> bytes:
 
 def feed(first: bytes, command: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
     """Run `command` with `first` put before our standard input; return its exit code."""
+    message = open_input(first)
     reading, writing = os.pipe()
     try:
         child = start_by_name(list(command), environ, reading)
@@ -50,7 +52,7 @@ def feed(first: bytes, command: Sequence[bytes], environ: Mapping[bytes, bytes])
         text = b"unable to run " + command[0] + b": " + error_text(error)
         raise TransientFailure(text) from error
     os.close(reading)
-    _copy(first, writing, child)
+    _copy(message, writing, child)
     os.close(writing)
     status = wait_for(child)
     if crashed(status):
@@ -58,10 +60,10 @@ def feed(first: bytes, command: Sequence[bytes], environ: Mapping[bytes, bytes])
     return exit_code(status)
 
 
-def _copy(first: bytes, writing: int, child: int) -> None:
-    """Write `first` and standard input until `child` wants no more."""
+def _copy(message: io.BufferedReader, writing: int, child: int) -> None:
+    """Write `message` until `child` wants no more."""
     try:
-        for piece in pieces_of(open_input(first)):
+        for piece in pieces_of(message):
             files.write(writing, piece)
     except BrokenPipeError:
         return  # the child has ended, or will end, as it sees fit

@@ -17,6 +17,7 @@ from pyqmail.queue.outcome import QueueFailure
 from pyqmail.system import alarms, files
 from pyqmail.system.accounts import drop_to
 from pyqmail.system.descriptors import connect, send_descriptors
+from pyqmail.system.standard_input import occupy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,24 +39,9 @@ _ANSWER_SIZE: Final = 64  # bytes; an answer has fewer
 def submit(home: str, message: int = 0, envelope: int = 1) -> int:
     """Queue what two descriptors give, and return the exit code of qmail-queue."""
     for descriptor in (message, envelope):
-        _occupy(descriptor)
+        occupy(descriptor)
     code = through_daemon(home, message, envelope)
     return directly(home, message, envelope) if code is None else code
-
-
-def _occupy(descriptor: int) -> None:
-    """If the descriptor is closed, make it one that cannot be read.
-
-    Else the next file or socket that is opened would get its number, and be
-    read as the message.
-    """
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        unreadable = os.open("/", os.O_RDONLY)
-        if unreadable != descriptor:
-            os.dup2(unreadable, descriptor)
-            os.close(unreadable)
 
 
 def through_daemon(home: str, message: int, envelope: int) -> int | None:

@@ -15,10 +15,25 @@ if TYPE_CHECKING:
 def open_input(first: bytes = b"", descriptor: int = 0) -> io.BufferedReader:
     """Return a stream that yields `first`, then what can be read from `descriptor`.
 
-    Nothing is looked at before the first read: only that one fails where the
-    descriptor is closed or a directory.
+    Only reading fails where the descriptor is closed.
     """
+    occupy(descriptor)
     return io.BufferedReader(_Preceded(first, descriptor), READ_SIZE)
+
+
+def occupy(descriptor: int) -> None:
+    """If the descriptor is closed, make it one that cannot be read.
+
+    Else the next file or socket that is opened would get its number, and be
+    read as the message.
+    """
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        unreadable = os.open("/", os.O_PATH)
+        if unreadable != descriptor:
+            os.dup2(unreadable, descriptor)
+            os.close(unreadable)
 
 
 def pieces_of(stream: io.BufferedReader) -> Iterator[bytes]:

@@ -29,7 +29,16 @@ def test_what_is_put_first_may_be_larger_than_a_buffer() -> None:
 
 
 def test_only_reading_fails_where_the_descriptor_is_closed() -> None:
-    stream = open_input(b"", 1_000_000)
+    closed, writing = os.pipe()
+    os.close(writing)
+    os.close(closed)
 
+    stream = open_input(b"a\n", closed)
+    other = os.open("/dev/null", os.O_RDONLY)
+
+    assert other != closed
+    assert stream.readline() == b"a\n"
     with pytest.raises(OSError, match="Bad file descriptor"):
         stream.readline()
+    os.close(other)
+    os.close(closed)
