@@ -36,26 +36,34 @@ def log(arguments: Sequence[bytes], _environ: Mapping[bytes, bytes]) -> int:
     digits = arguments[1] if len(arguments) > 1 else b""
     facility = int(digits) if digits.isdigit() else MAIL
     syslog.openlog(tag, 0, facility << 3)
-    for line in lines_of(0):
-        for text in entries(line, time.time()):
-            syslog.syslog(priority_of(line), text.decode("ascii"))
+    stamp, priority = b"", syslog.LOG_INFO
+    for piece, goes_on in pieces_of(0):
+        if not goes_on:
+            stamp = b"%d.%06d" % divmod(time.time_ns() // 1000, 1000000)
+            priority = priority_of(piece)
+        text = stamp + (b"+" if goes_on else b" ") + piece.translate(_PRINTABLE)
+        syslog.syslog(priority, text.decode("ascii"))
     return SUCCESS
 
 
-def lines_of(descriptor: int) -> Iterator[bytes]:
-    """Yield the lines that are not empty, each a bounded piece; an unfinished last one is lost."""
+def pieces_of(descriptor: int) -> Iterator[tuple[bytes, bool]]:
+    """Yield what becomes an entry each: whole lines, or pieces of MAX_LINE bytes of longer ones.
+
+    True marks a piece that continues a line. Empty lines make no entries, and
+    the rest of a line that never ends is lost.
+    """
     rest = b""
+    goes_on = False
     while data := os.read(descriptor, READ_SIZE):
         *lines, rest = (rest + data).split(b"\n")
-        yield from filter(None, lines)
-
-
-def entries(line: bytes, now: float) -> Iterator[bytes]:
-    """Yield the entries for one line: a long one is split, and `+` says that it goes on."""
-    stamp = b"%d.%06d" % (int(now), int(now % 1 * 1000000))
-    text = line.translate(_PRINTABLE)
-    for start in range(0, len(text), MAX_LINE):
-        yield stamp + (b"+" if start else b" ") + text[start : start + MAX_LINE]
+        for line in lines:
+            for start in range(0, len(line), MAX_LINE):
+                yield line[start : start + MAX_LINE], goes_on or start > 0
+            goes_on = False
+        while len(rest) > MAX_LINE:
+            yield rest[:MAX_LINE], goes_on
+            rest = rest[MAX_LINE:]
+            goes_on = True
 
 
 def priority_of(line: bytes) -> int:

@@ -6,6 +6,7 @@ mail that waits can be saved.
 
 from __future__ import annotations
 
+import functools
 import os
 import selectors
 from typing import TYPE_CHECKING, Final
@@ -37,7 +38,7 @@ class _Child:
     def __init__(self, slot: int, pid: int, output: int) -> None:
         self.slot = slot
         self.pid = pid
-        self.output = output
+        self.output = output  # a pipe; once that has ended, the process itself
         self.text = b""
 
 
@@ -71,13 +72,10 @@ class RemoteSpawner:
     def serve(self) -> None:
         """Deliver until qmail-send is gone and every delivery has ended."""
         self._write(encode_greeting(self._slots, self._width))
-        self._selector.register(0, selectors.EVENT_READ, None)
+        self._selector.register(0, selectors.EVENT_READ, self._read_jobs)
         while self._reading or self._children:
             for key, _events in self._selector.select():
-                if key.data is None:
-                    self._read_jobs()
-                else:
-                    self._read_output(key.data)
+                key.data()
             self._write(self._reports)
             self._reports = b""
 
@@ -121,7 +119,9 @@ class RemoteSpawner:
         finally:
             os.close(writing)
         child = self._children[job.slot] = _Child(job.slot, pid, reading)
-        self._selector.register(reading, selectors.EVENT_READ, child)
+        self._selector.register(
+            reading, selectors.EVENT_READ, functools.partial(self._read_output, child)
+        )
 
     def _read_output(self, child: _Child) -> None:
         data = os.read(child.output, READ_SIZE)
@@ -130,7 +130,16 @@ class RemoteSpawner:
             return
         self._selector.unregister(child.output)
         os.close(child.output)
-        # It has closed its output, so it ends now or does nothing for us any more.
+        # Nobody can say anything any more; but a program that closes its output
+        # early must not hold up all others while we wait for its end.
+        child.output = os.pidfd_open(child.pid)
+        self._selector.register(
+            child.output, selectors.EVENT_READ, functools.partial(self._end, child)
+        )
+
+    def _end(self, child: _Child) -> None:
+        self._selector.unregister(child.output)
+        os.close(child.output)
         status = processes.wait_for(child.pid)
         del self._children[child.slot]
         self._say(child.slot, report_of(status, child.text))
@@ -182,10 +191,13 @@ def _digest(output: bytes) -> bytes:
     The letter of the recipient's report decides, unless the message fared
     worse; its text comes first, that of the message after it.
     """
-    first, *others = output.split(b"\0")[:-1] or [b""]
-    result = next((_VALUES[text[:1]] for text in (first, *others) if text[:1] in _VALUES), -1)
+    complete = output.split(b"\0")[:-1]
+    result = next((_VALUES[text[:1]] for text in complete if text[:1] in _VALUES), -1)
     outcome = {b"s": 0, b"h": -1}.get(output[:1], result)
-    text = first[1:]
-    if result <= outcome and others and others[0][:1] in _VALUES:
-        text += others[0][1:]
+    # The first byte is a letter, whatever it is; and the message's report may lack its end.
+    text, end, others = output[1:].partition(b"\0")
+    if not end:
+        text = b""
+    elif result <= outcome and others[:1] in _VALUES:
+        text += others[1:].partition(b"\0")[0]
     return {1: b"K", 0: b"Z", -1: b"D"}[outcome] + text

@@ -16,7 +16,7 @@ from pyqmail.queue.frames import socket_path
 from pyqmail.system import files
 from pyqmail.system.accounts import drop_to
 from pyqmail.system.descriptors import connect, duplicate_above
-from pyqmail.system.lifeline import end_with_parent
+from pyqmail.system.lifeline import end_at_hangup
 from pyqmail.system.processes import execute_by_name
 
 if TYPE_CHECKING:
@@ -46,12 +46,13 @@ class Starter:
         self._roles = roles
         self._environ = environ
         self._call = call
-        self._parent = os.getpid()
 
     def start(self, default: bytes, logger: list[bytes]) -> NoReturn:
         """Start everything and become qmail-send. Raises OSError."""
         drops = _drops(self._roles)
-        self._start_queued()
+        hangup, lifeline = _pipe()
+        self._start_queued(hangup, lifeline)
+        os.close(hangup)
         if logger:
             reading, writing = _pipe()
             self._fork(lambda: execute_by_name(logger, self._environ), drops["log"], reading, 1)
@@ -67,7 +68,9 @@ class Starter:
             ends += self._start_neighbour(arguments, drop)
         for number, end in enumerate(ends, 1):
             os.dup2(end, number)
-        os.closerange(len(ends) + 1, MAX_DESCRIPTOR)
+        # Whoever is qmail-send holds the lifeline of qmail-queued; its children do not.
+        os.dup2(lifeline, len(ends) + 1, inheritable=not self._is_ours(b"qmail-send"))
+        os.closerange(len(ends) + 2, MAX_DESCRIPTOR)
         drops["send"]()
         os._exit(self._run([b"qmail-send"]))
 
@@ -107,15 +110,16 @@ class Starter:
                 return os.path.basename(os.path.realpath(path)) == LAUNCHER.encode()
         return True
 
-    def _start_queued(self) -> None:
+    def _start_queued(self, hangup: int, lifeline: int) -> None:
         """Start a qmail-queued that ends with us, unless somebody else's serves this home."""
         if os.fork():
             return
         try:
+            os.close(lifeline)
             owner = self._roles.qmailq
             _own_run_folder(self._home, self._roles)
             drop_to(owner.uid, self._roles.qmail_group, [self._roles.qmail_group])
-            end_with_parent(self._parent)
+            end_at_hangup(hangup)
             _silence(0)
             # A daemon of ours that was just told to end still answers: wait and see.
             deadline = time.monotonic() + STANDBY

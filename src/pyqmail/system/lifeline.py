@@ -1,4 +1,9 @@
-"""A child that must not outlive its parent, whatever ends the parent."""
+"""A process that must not outlive another, whatever ends the other.
+
+`end_with_parent()` is for a child of the same user that execs a program;
+`end_at_hangup()` for one that may be another user, whom the kernel would not
+let the dying parent signal.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -24,3 +30,14 @@ def end_with_parent(parent: int) -> None:
         raise OSError(number, os.strerror(number))
     if os.getppid() != parent:  # it ended before the kernel knew
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def end_at_hangup(reading: int) -> None:
+    """Send this process TERM when nobody holds the writing end of the pipe `reading` any more."""
+
+    def wait() -> None:
+        while os.read(reading, 1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
