@@ -38,11 +38,12 @@ _BREAK_OF_A_DOUBLE_BOUNCE = b"--- Below this line is the original bounce.\n\n"
 def failure_note(recipient: bytes, text: bytes) -> bytes:
     """Return the paragraph that says why `recipient` did not get the message.
 
-    It has exactly one blank line, at its end, whatever `text` is.
+    It has no blank line before its end, whatever `text` is. Where `text` ends
+    in a blank line of its own there are two, as in the original.
     """
     name = recipient.replace(b"\n", b"_")
-    paragraph = (b"<" + name + b">:\n" + text).translate(_HARMLESS).removesuffix(b"\n")
-    return _without_blank_lines(paragraph).removesuffix(b"\n") + b"\n\n"
+    paragraph = (b"<" + name + b">:\n" + text).translate(_HARMLESS)
+    return _without_blank_lines(paragraph.removesuffix(b"\n")) + b"\n\n"
 
 
 def _without_blank_lines(text: bytes) -> bytes:

@@ -18,13 +18,13 @@ from pyqmail.message.report import (
         (b"", b"<a@b>:\n\n"),
         (b"\nfoo", b"<a@b>:\n/foo\n\n"),
         (b"a\n\n\nb\n", b"<a@b>:\na\n//b\n\n"),
-        (b"foo\n\n", b"<a@b>:\nfoo\n\n"),
+        (b"foo\n\n", b"<a@b>:\nfoo\n\n\n"),
         (b"foo\n\n\n", b"<a@b>:\nfoo\n/\n\n"),
-        (b"\n", b"<a@b>:\n\n"),
+        (b"\n", b"<a@b>:\n\n\n"),
         (b"tab\tand \xe4\xff", b"<a@b>:\ntab\tand \xe4\xff\n\n"),
     ],
 )
-def test_a_note_has_its_only_blank_line_at_its_end(text: bytes, note: bytes) -> None:
+def test_a_note_has_no_blank_line_before_its_end(text: bytes, note: bytes) -> None:
     assert failure_note(b"a@b", text) == note
 
 
