@@ -11,6 +11,7 @@ from pyqmail.errors import TRANSIENT
 from pyqmail.programs.run import home_of, run
 from pyqmail.queue.cleanup import serve
 from pyqmail.queue.layout import queue_directory
+from pyqmail.system.processes import set_title
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def main() -> NoReturn:
 def clean(_arguments: Sequence[bytes], environment: Mapping[bytes, bytes]) -> int:
     """Serve qmail-send on descriptors 0 and 1 until it hangs up."""
     home = home_of(environment)
+    set_title("qmail-clean")
     if not os.access(queue_directory(home), os.X_OK):
         return TRANSIENT
     return serve(home, 0, 1)
