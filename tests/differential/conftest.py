@@ -37,6 +37,9 @@ def cases(*, scenarios: bool) -> list[Any]:
 def _case(vector: dict[str, Any]) -> Any:
     reason = DEVIATIONS.get(vector["id"])
     marks = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
+    if any(account.startswith("mv") for account in vector.get("needs", [])):
+        # The scenarios change the homes of these users.
+        marks = [*marks, pytest.mark.xdist_group("scenarios")]
     return pytest.param(vector, id=vector["id"], marks=marks)
 
 
