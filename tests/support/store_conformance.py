@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.queues import PID, UID, draft
@@ -23,6 +24,9 @@ from pyqmail.queue.store import (
     StoreFailure,
 )
 from pyqmail.system import files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Queue = tuple[Intake, Store]
 

@@ -11,6 +11,7 @@ qmail-clean or, where one user owns all, the same code called directly.
 from __future__ import annotations
 
 import os
+import stat
 from array import array
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -97,9 +98,7 @@ class FileStore:
 
     def open_envelope(self, number: int) -> TodoFile:
         """Open todo/N."""
-        message, todo = layout.message_path(number), layout.todo_path(number)
-        with trouble(f"unable to stat {message}", missing_is_damage=True):
-            size = os.stat(self._path(message)).st_size
+        size, todo = self._message_size(number), layout.todo_path(number)
         with trouble(f"unable to open {todo}"):
             descriptor = files.open_to_read(self._path(todo))
         return TodoFile(descriptor, todo, size)
@@ -179,9 +178,7 @@ class FileStore:
 
     def read_settled(self, number: int) -> Settled:
         """Read info/N, its time, and the size of the message."""
-        message, info = layout.message_path(number), layout.info_path(number)
-        with trouble(f"unable to stat {message}", missing_is_damage=True):
-            size = os.stat(self._path(message)).st_size
+        size, info = self._message_size(number), layout.info_path(number)
         with trouble(f"unable to open {info}"):
             descriptor = files.open_to_read(self._path(info))
         try:
@@ -340,6 +337,15 @@ class FileStore:
 
     def _path(self, name: str) -> str:
         return f"{self._queue}/{name}"
+
+    def _message_size(self, number: int) -> int:
+        """Return the size of a message; raise DamagedMessage if there is no such file."""
+        message = layout.message_path(number)
+        with trouble(f"unable to stat {message}", missing_is_damage=True):
+            status = os.stat(self._path(message))
+        if not stat.S_ISREG(status.st_mode):
+            raise DamagedMessage(b"trouble reading " + message.encode(), b"not a regular file")
+        return status.st_size
 
     def _mtime(self, name: str) -> int | None:
         """Return when a file was changed last; None if there is no such file."""
