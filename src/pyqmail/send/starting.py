@@ -17,7 +17,7 @@ from pyqmail.system import files
 from pyqmail.system.accounts import drop_to
 from pyqmail.system.descriptors import connect, duplicate_above
 from pyqmail.system.lifeline import end_at_hangup
-from pyqmail.system.processes import execute_by_name
+from pyqmail.system.processes import execute_by_name, set_title
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -100,7 +100,9 @@ class Starter:
         """Run a program: in this process if it is ours."""
         if not self._is_ours(arguments[0]):
             execute_by_name(arguments, self._environ)
-        return self._call(os.fsdecode(arguments[0]), arguments[1:])
+        name = os.fsdecode(arguments[0])
+        set_title(name)
+        return self._call(name, arguments[1:])
 
     def _is_ours(self, name: bytes) -> bool:
         """Is the first program of this name in PATH one of ours, or is there none?"""
