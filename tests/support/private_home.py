@@ -170,11 +170,6 @@ class PrivateHome:
         (pid, *_) = self.processes(title)
         os.kill(pid, signal.SIGKILL)
 
-    def retry_all(self) -> None:
-        """Have everything in the queue tried now."""
-        (pid, *_) = self.processes("qmail-send")
-        os.kill(pid, signal.SIGALRM)
-
     # What can be seen.
 
     def log(self) -> str:
