@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.differential.deviations import DEVIATIONS
-from tests.support.accounts import accounts, why_not
+from tests.support.accounts import accounts, homes_of_our_own, why_not
 from tests.support.launchers import launcher_folder
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _case(vector: dict[str, Any]) -> Any:
     reason = DEVIATIONS.get(vector["id"])
     marks = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
     if any(account.startswith("mv") for account in vector.get("needs", [])):
-        # The scenarios change the homes of these users.
+        # The scenarios change the homes of these users: one worker runs all of them.
         marks = [*marks, pytest.mark.xdist_group("scenarios")]
     return pytest.param(vector, id=vector["id"], marks=marks)
 
@@ -57,4 +57,15 @@ def _accounts_if_root() -> Iterator[None]:
         yield
         return
     with accounts():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _homes_if_shared(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Have the users' homes alone, also when another run is on its way on this machine."""
+    if why_not() or request.node.get_closest_marker("xdist_group") is None:
+        yield
+        return
+    request.getfixturevalue("_accounts_if_root")
+    with homes_of_our_own():
         yield

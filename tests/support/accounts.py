@@ -84,9 +84,22 @@ def empty_home(name: str) -> str:
 
 
 @contextmanager
+def homes_of_our_own() -> Iterator[None]:
+    """Keep all other test processes out of the users' homes while this lasts."""
+    with _locked("homes"):
+        yield
+
+
+@contextmanager
 def _changing() -> Iterator[None]:
     """Let one process at a time make or remove accounts."""
-    lock = os.open(f"{FOLDER}/changing", os.O_RDWR | os.O_CREAT, 0o600)
+    with _locked("changing"):
+        yield
+
+
+@contextmanager
+def _locked(name: str) -> Iterator[None]:
+    lock = os.open(f"{FOLDER}/{name}", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
