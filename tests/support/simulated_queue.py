@@ -38,6 +38,7 @@ class Stored:
     channels: set[Channel] = field(default_factory=set)
     retry: dict[Channel, int] = field(default_factory=dict)
     notes: list[bytes] = field(default_factory=list)
+    lacks_marks: bool = False  # somebody was delivered to, and the mark could not be written
 
 
 class World:
@@ -254,7 +255,9 @@ class World:
         self._iterators.pop((action.number, action.channel), None)
 
     def _do_mark_done(self, action: events.MarkDone) -> None:
-        if not self._fails():
+        if self._fails():
+            self.disk[action.number].lacks_marks = True
+        else:
             self._mark(action)
 
     def _mark(self, action: events.MarkDone | events.RecordFailure) -> None:
@@ -276,7 +279,8 @@ class World:
             self._answer(events.ChannelFinished(action.number, action.channel, b"unable"))
             return
         stored = self.disk[action.number]
-        assert all(r.done for r in stored.recipients if r.channel == action.channel) or self.trouble
+        done = all(r.done for r in stored.recipients if r.channel == action.channel)
+        assert done or stored.lacks_marks
         stored.channels.discard(action.channel)
         self._answer(events.ChannelFinished(action.number, action.channel))
 
