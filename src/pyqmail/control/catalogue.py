@@ -1,6 +1,7 @@
 """Every control file, once: how it is read, what its absence means, who reads it.
 
-qmail-control(5) is checked against this table.
+qmail-showctl(8) prints this table with what a home says, `qmailctl check`
+reads every file that stands in it, and qmail-control(5) is checked against it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ class Kind(Enum):
     INTEGER = "number"
     LIST = "list"
     DATABASE = "cdb"
+    TEXT = "text"  # all of it, as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,41 +26,110 @@ class ControlFile:
     """One control file.
 
     `default` is what its absence means; with `me_first`, it is the first line
-    of `me` if there is one.
+    of `me` if there is one. For a list that has no default, it is None.
+
+    `sentence` says what the file means, with `{}` for the line, number or
+    entry; `absence` what it means that there is no such list.
     """
 
     name: str
     kind: Kind
     reader: str
-    default: str = "none"
+    default: str | None
+    sentence: str
+    absence: str = ""
     me_first: bool = False
 
 
-CATALOGUE: Final = (
-    ControlFile("badmailfrom", Kind.LIST, "qmail-smtpd"),
-    ControlFile("badrcptto", Kind.LIST, "qmail-smtpd"),
-    ControlFile("bouncefrom", Kind.LINE, "qmail-send", "MAILER-DAEMON"),
-    ControlFile("bouncehost", Kind.LINE, "qmail-send", "bouncehost", me_first=True),
-    ControlFile("concurrencylocal", Kind.INTEGER, "qmail-send", "10"),
-    ControlFile("concurrencyremote", Kind.INTEGER, "qmail-send", "20"),
-    ControlFile("databytes", Kind.INTEGER, "qmail-smtpd", "0"),
-    ControlFile("defaultdelivery", Kind.LINE, "qmailctl", "./Mailbox"),
-    ControlFile("defaultdomain", Kind.LINE, "qmail-inject", "defaultdomain", me_first=True),
-    ControlFile("defaulthost", Kind.LINE, "qmail-inject", "defaulthost", me_first=True),
-    ControlFile("doublebouncehost", Kind.LINE, "qmail-send", "doublebouncehost", me_first=True),
-    ControlFile("doublebounceto", Kind.LINE, "qmail-send", "postmaster"),
-    ControlFile("envnoathost", Kind.LINE, "qmail-send", "envnoathost", me_first=True),
-    ControlFile("idhost", Kind.LINE, "qmail-inject", "idhost", me_first=True),
-    ControlFile("localiphost", Kind.LINE, "qmail-smtpd", me_first=True),
-    ControlFile("locals", Kind.LIST, "qmail-send", me_first=True),
-    ControlFile("me", Kind.LINE, "all that default to me"),
-    ControlFile("morercpthosts", Kind.LIST, "qmail-newmrh"),
-    ControlFile("morercpthosts.cdb", Kind.DATABASE, "qmail-smtpd"),
-    ControlFile("percenthack", Kind.LIST, "qmail-send"),
-    ControlFile("plusdomain", Kind.LINE, "qmail-inject", "plusdomain", me_first=True),
-    ControlFile("queuelifetime", Kind.INTEGER, "qmail-send", "604800"),
-    ControlFile("rcpthosts", Kind.LIST, "qmail-smtpd"),
-    ControlFile("smtpgreeting", Kind.LINE, "qmail-smtpd", me_first=True),
-    ControlFile("timeoutsmtpd", Kind.INTEGER, "qmail-smtpd", "1200"),
-    ControlFile("virtualdomains", Kind.LIST, "qmail-send"),
+def _line(name: str, reader: str, sentence: str, default: str) -> ControlFile:
+    return ControlFile(name, Kind.LINE, reader, default, sentence)
+
+
+def _host(name: str, reader: str, sentence: str) -> ControlFile:
+    """Return a line that defaults to `me`; to its own name where that is absent too."""
+    return ControlFile(name, Kind.LINE, reader, name, sentence, me_first=True)
+
+
+def _number(name: str, reader: str, sentence: str, default: int) -> ControlFile:
+    return ControlFile(name, Kind.INTEGER, reader, str(default), sentence)
+
+
+def _list(
+    name: str, reader: str, sentence: str, absence: str, *, me_first: bool = False
+) -> ControlFile:
+    return ControlFile(name, Kind.LIST, reader, None, sentence, absence, me_first)
+
+
+# Texts and order are those of the original's qmail-showctl.
+ORIGINAL: Final = (
+    _list(
+        "badmailfrom",
+        "qmail-smtpd",
+        "{} not accepted in MAIL FROM.",
+        "Any MAIL FROM is allowed.",
+    ),
+    _line("bouncefrom", "qmail-send", "Bounce user name is {}.", "MAILER-DAEMON"),
+    _host("bouncehost", "qmail-send", "Bounce host name is {}."),
+    _number("concurrencylocal", "qmail-send", "Local concurrency is {}.", 10),
+    _number("concurrencyremote", "qmail-send", "Remote concurrency is {}.", 20),
+    _number("databytes", "qmail-smtpd", "SMTP DATA limit is {} bytes.", 0),
+    _host("defaultdomain", "qmail-inject", "Default domain name is {}."),
+    _host("defaulthost", "qmail-inject", "Default host name is {}."),
+    _host("doublebouncehost", "qmail-send", "2B recipient host: {}."),
+    _line("doublebounceto", "qmail-send", "2B recipient user: {}.", "postmaster"),
+    _host("envnoathost", "qmail-send", "Presumed domain name is {}."),
+    _host("helohost", "qmail-remote", "SMTP client HELO host name is {}."),
+    _host("idhost", "qmail-inject", "Message-ID host name is {}."),
+    _host("localiphost", "qmail-smtpd", "Local IP address becomes {}."),
+    _list(
+        "locals",
+        "qmail-send",
+        "Messages for {} are delivered locally.",
+        "Messages for me are delivered locally.",
+        me_first=True,
+    ),
+    _line("me", "all whose default it is", "My name is {}.", "undefined! Uh-oh"),
+    _list(
+        "percenthack",
+        "qmail-send",
+        "The percent hack is allowed for user%host@{}.",
+        "The percent hack is not allowed.",
+    ),
+    _host("plusdomain", "qmail-inject", "Plus domain name is {}."),
+    _list("qmqpservers", "qmail-qmqpc", "QMQP server: {}.", "No QMQP servers."),
+    _number("queuelifetime", "qmail-send", "Message lifetime in the queue is {} seconds.", 604800),
+    _list(
+        "rcpthosts",
+        "qmail-smtpd",
+        "SMTP clients may send messages to recipients at {}.",
+        "SMTP clients may send messages to any recipient.",
+    ),
+    _list(
+        "morercpthosts",
+        "qmail-newmrh",
+        "SMTP clients may send messages to recipients at {}.",
+        "No effect.",
+    ),
+    ControlFile("morercpthosts.cdb", Kind.DATABASE, "qmail-smtpd", None, "", "No effect."),
+    _host("smtpgreeting", "qmail-smtpd", "SMTP greeting: 220 {}."),
+    _list("smtproutes", "qmail-remote", "SMTP route: {}", "No artificial SMTP routes."),
+    _number("timeoutconnect", "qmail-remote", "SMTP client connection timeout is {} seconds.", 60),
+    _number("timeoutremote", "qmail-remote", "SMTP client data timeout is {} seconds.", 1200),
+    _number("timeoutsmtpd", "qmail-smtpd", "SMTP server data timeout is {} seconds.", 1200),
+    _list("virtualdomains", "qmail-send", "Virtual domain: {}", "No virtual domains."),
 )
+
+# Files that the original does not know; some are of well-known extensions.
+ADDITIONS: Final = (
+    _list(
+        "badrcptto",
+        "qmail-smtpd",
+        "{} not accepted in RCPT TO.",
+        "Any RCPT TO is allowed.",
+    ),
+    ControlFile(
+        "defaultdelivery", Kind.TEXT, "qmailctl", "./Mailbox", "The default delivery is {}."
+    ),
+)
+
+CATALOGUE: Final = (*ORIGINAL, *ADDITIONS)
