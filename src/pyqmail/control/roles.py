@@ -11,7 +11,14 @@ import os
 from pyqmail.control.files import ControlError
 from pyqmail.errors import TransientFailure
 from pyqmail.system import errnos
-from pyqmail.system.accounts import Account, find_account, find_account_of, find_group
+from pyqmail.system.accounts import (
+    Account,
+    drop_to,
+    find_account,
+    find_account_of,
+    find_group,
+    groups_of,
+)
 
 
 class Roles:
@@ -104,3 +111,15 @@ def roles_of(home: str) -> Roles:
     if owner is None:  # a container may run as a number that has no name
         owner = Account(str(status.st_uid), status.st_uid, status.st_gid, home)
     return Roles(home, owner)
+
+
+def leave_root(home: str) -> Roles:
+    """Return the roles of `home`; root in a private home has become its owner for good by then.
+
+    What its owner put there, a link or a FIFO, must not be followed with
+    root's rights. Everybody else stays who he is.
+    """
+    roles = roles_of(home)
+    if roles.private and os.geteuid() == 0:
+        drop_to(roles.owner.uid, roles.owner.gid, groups_of(roles.owner))
+    return roles

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.assign import parse_assign
 from pyqmail.control.catalogue import CATALOGUE, Kind
-from pyqmail.control.cdb import Cdb
+from pyqmail.control.cdb import Cdb, CdbError
 from pyqmail.control.files import (
     ControlError,
     read_integer,
@@ -22,9 +22,11 @@ from pyqmail.control.files import (
     read_list_or_me,
     read_text,
 )
+from pyqmail.control.launchers import LAUNCHER
 from pyqmail.control.maps import ConstantMap
 from pyqmail.control.roles import Roles, roles_of
 from pyqmail.errors import Failure
+from pyqmail.home.launchers import interpreter_of
 from pyqmail.home.setup import ALIASES, FOLDERS
 from pyqmail.queue import layout
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 ERROR: Final = "error"
 WARNING: Final = "warning"
 
+_FIELDS_TO_HOME: Final = 4  # of a record of users/cdb: user, uid, gid, home
 _WORLD_WRITABLE: Final = 0o002  # qmail-local refuses such a home; qmail's conf-patrn
 
 
@@ -51,7 +54,7 @@ def check_home(home: str) -> list[Finding]:
     try:
         roles = roles_of(home)
         findings = [*_check_folders(home, roles), *_check_controls(home), *_check_users(home)]
-        findings += [*_check_aliases(home), *_check_queue(home, roles)]
+        findings += [*_check_aliases(home), *_check_programs(home), *_check_queue(home, roles)]
     except Failure as failure:
         return [Finding(ERROR, home, str(failure))]
     return findings
@@ -71,6 +74,19 @@ def _check_queue(home: str, roles: Roles) -> Iterator[Finding]:
         return
     for name, role, mode in layout.queue_entries():
         yield from _check_path(home, os.path.join("queue", name), getattr(roles, role).uid, mode)
+
+
+def _check_programs(home: str) -> Iterator[Finding]:
+    """Look whether the launcher can start anything."""
+    launcher = os.path.join(home, "bin", LAUNCHER)
+    try:
+        interpreter = interpreter_of(launcher)
+    except FileNotFoundError:
+        yield Finding(ERROR, f"bin/{LAUNCHER}", "is missing: run qmailctl setup")
+        return
+    if not os.access(interpreter, os.X_OK):
+        text = f"cannot execute {interpreter}: run qmailctl setup"
+        yield Finding(ERROR, f"bin/{LAUNCHER}", text)
 
 
 def _check_path(home: str, name: str, owner: int, mode: int) -> Iterator[Finding]:
@@ -118,11 +134,12 @@ def _read_every_control(home: str) -> Iterator[Finding]:
             elif file.kind is not Kind.DATABASE:
                 read_list(home, file.name)
         except ControlError as error:
-            yield Finding(ERROR, error.path, str(error).partition(": ")[2] + _in_line(error))
+            yield _finding_of(error)
 
 
-def _in_line(error: ControlError) -> str:
-    return "" if error.line is None else f" (line {error.line})"
+def _finding_of(error: ControlError) -> Finding:
+    place, _, wrong = str(error).partition(": ")
+    return Finding(ERROR, place, wrong)
 
 
 def _check_domains(home: str) -> Iterator[Finding]:
@@ -180,16 +197,40 @@ def _check_users(home: str) -> Iterator[Finding]:
     try:
         text = read_text(home, "users/assign")
         records = None if text is None else parse_assign(text)
+    except ControlError as error:
+        yield _finding_of(error)
+        return
+    try:
         written = list(Cdb(os.path.join(home, "users/cdb")).records())
     except FileNotFoundError:
         if records is not None:
             yield Finding(ERROR, "users/cdb", "is missing, but users/assign is there: qmail-newu")
         return
-    except Failure as failure:
-        yield Finding(ERROR, "users", str(failure))
+    except CdbError as failure:
+        yield Finding(ERROR, "users/cdb", str(failure))
         return
     if records is not None and written != records:
         yield Finding(WARNING, "users/cdb", "is not what users/assign says: run qmail-newu")
+    yield from _check_owners(written)
+
+
+def _check_owners(records: list[tuple[bytes, bytes]]) -> Iterator[Finding]:
+    """Look whether everybody who has mail has a folder for it."""
+    owners = dict.fromkeys(tuple(value.split(b"\0")[:4]) for _, value in records)
+    for user, *_, folder in (owner for owner in owners if len(owner) == _FIELDS_TO_HOME):
+        if _is_missing(folder):
+            text = f"{_shown(user)} has no folder {_shown(folder)}: the mail waits"
+            yield Finding(WARNING, "users/assign", text)
+
+
+def _is_missing(path: bytes) -> bool:
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return True
+    except OSError:  # hidden from whoever asks
+        return False
+    return False
 
 
 def _check_aliases(home: str) -> Iterator[Finding]:

@@ -1,6 +1,6 @@
 """The control files that a home begins with, made from the host's name.
 
-config-fast(8) and `qmailctl setup` write the same five.
+config-fast(8), config(8) and `qmailctl setup` write the same five.
 """
 
 from __future__ import annotations
@@ -8,9 +8,30 @@ from __future__ import annotations
 import os
 
 from pyqmail.control.files import read_list, read_text
-from pyqmail.system import files
+from pyqmail.errors import PermanentFailure, TransientFailure
+from pyqmail.system import errnos, files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _MODE = 0o644
+_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+_MAX_HOST = 255  # bytes; RFC 5321 §4.5.3.1.2
+
+
+def require_host(host: bytes) -> None:
+    """Raise PermanentFailure unless `host` can be the name of a host (RFC 1123 §2.1).
+
+    `_` is let through: hosts have been called so.
+    """
+    if not host.isascii():
+        raise PermanentFailure(
+            b"not a host name: " + host + b": write it in its ASCII form, which begins with xn--"
+        )
+    labels = host.split(b".")
+    if len(host) > _MAX_HOST or not all(label and not label.strip(_LETTERS) for label in labels):
+        raise PermanentFailure(b"not a host name: " + host)
 
 
 def default_domain(host: bytes) -> bytes:
@@ -29,28 +50,36 @@ def plus_domain(host: bytes) -> bytes:
 
 def write_line(home: str, name: str, line: bytes) -> None:
     """Make `line` the contents of control/`name`."""
-    files.replace_durably(_path(home, name), line + b"\n", _MODE)
+    write_list(home, name, [line])
 
 
-def write_list(home: str, name: str, entries: list[bytes]) -> None:
+def write_list(home: str, name: str, entries: Iterable[bytes]) -> None:
     """Make `entries` the lines of control/`name`."""
-    text = b"".join(entry + b"\n" for entry in entries)
-    files.replace_durably(_path(home, name), text, _MODE)
+    _write(home, name, b"".join(entry + b"\n" for entry in entries))
 
 
 def add_entry(home: str, name: str, entry: bytes) -> None:
-    """Add the line `entry` to control/`name`, unless it is there."""
-    if entry.lower() in [known.lower() for known in read_list(home, name) or ()]:
-        return
+    """Add the line `entry` to control/`name`, unless it is there; its mode becomes 0644."""
     text = read_text(home, "control/" + name) or b""
-    if text and not text.endswith(b"\n"):
-        text += b"\n"
-    files.replace_durably(_path(home, name), text + entry + b"\n", _MODE)
+    if entry.lower() not in [known.lower() for known in read_list(home, name) or ()]:
+        if text and not text.endswith(b"\n"):
+            text += b"\n"
+        text += entry + b"\n"
+    _write(home, name, text)
 
 
 def is_set(home: str, name: str) -> bool:
     """Return whether control/`name` exists."""
     return os.path.lexists(_path(home, name))
+
+
+def _write(home: str, name: str, text: bytes) -> None:
+    try:
+        files.replace_durably(_path(home, name), text, _MODE)
+    except OSError as error:
+        place = os.fsencode(_path(home, name))
+        reason = errnos.error_text(error)
+        raise TransientFailure(b"unable to write " + place + b": " + reason) from error
 
 
 def _path(home: str, name: str) -> str:

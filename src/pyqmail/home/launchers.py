@@ -24,6 +24,9 @@ _MODE: Final = 0o755
 _OPTIONS: Final = b"-IS"
 _MAX_FIRST_LINE: Final = 127  # bytes that every Linux reads of a script's first line; execve(2)
 
+_SHELL: Final = b"#!/bin/sh"
+_EXEC: Final = b"'''exec' "  # to a shell: exec; to Python: the beginning of a string
+
 # One installed package for each folder that may hold some of them.
 _NEEDED: Final = ("typer", "rich", "uvloop", "setproctitle")
 
@@ -65,6 +68,14 @@ def interpreter() -> str:
     return os.path.realpath(sys.executable)
 
 
+def interpreter_of(launcher: str) -> str:
+    """Return the path of the interpreter that a launcher names. Raises OSError."""
+    first, second, *_ = files.read_all(launcher).split(b"\n", 2)
+    if first == _SHELL:
+        return os.fsdecode(shlex.split(os.fsdecode(second.removeprefix(_EXEC)))[0])
+    return os.fsdecode(first.removeprefix(b"#!").split(b" ")[0])
+
+
 def library_folders() -> list[str]:
     """Return the folders that hold this package and what it needs."""
     folders = [os.path.dirname(os.path.dirname(os.path.abspath(pyqmail.__file__)))]
@@ -93,4 +104,4 @@ def _shell_preamble(python: str) -> bytes:
     For a path with a blank, or one that is too long: the kernel would cut it.
     """
     path = os.fsencode(shlex.quote(python))
-    return b"#!/bin/sh\n'''exec' " + path + b" " + _OPTIONS + b" \"$0\" \"$@\"\n' '''"
+    return _SHELL + b"\n" + _EXEC + path + b" " + _OPTIONS + b" \"$0\" \"$@\"\n' '''"

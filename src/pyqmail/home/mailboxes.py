@@ -143,7 +143,12 @@ def _write_assign(home: str, lines: list[bytes], end: bytes) -> None:
 @contextmanager
 def _changing(home: str) -> Iterator[None]:
     """Keep two who change users at once apart: the second's file would lose the first's line."""
-    descriptor = os.open(os.path.join(home, "users"), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder = os.path.join(home, "users")
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        text = os.fsencode(f"there is no {folder}: run qmailctl setup")
+        raise PermanentFailure(text) from error
     try:
         lock_exclusively(descriptor)
         yield

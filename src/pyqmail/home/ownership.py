@@ -13,7 +13,19 @@ from pyqmail.control.roles import roles_of
 from pyqmail.errors import PermanentFailure, TransientFailure
 from pyqmail.home.launchers import interpreter, library_folders
 from pyqmail.system import errnos
-from pyqmail.system.accounts import Account, drop_to, find_account_of
+from pyqmail.system.accounts import Account, drop_to, groups_of
+
+
+def require_home(home: str) -> None:
+    """Raise PermanentFailure if there is no such folder; one that cannot be seen may be there."""
+    try:
+        os.stat(home + "/.")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise PermanentFailure(
+            os.fsencode(f"there is no home {home}: make one with qmailctl setup --home {home}")
+        ) from error
+    except OSError:
+        return
 
 
 def become_owner(home: str) -> Account:
@@ -22,10 +34,7 @@ def become_owner(home: str) -> Account:
     Raise PermanentFailure if root owns it, or an ordinary user who is not the
     owner asks; TransientFailure if the owner cannot reach what he needs.
     """
-    if not os.path.isdir(home):
-        raise PermanentFailure(
-            os.fsencode(f"there is no home {home}: make one with qmailctl setup --home {home}")
-        )
+    require_home(home)
     owner = roles_of(home).owner
     if owner.uid == 0:
         raise PermanentFailure(
@@ -45,10 +54,7 @@ def become(account: Account, home: str) -> None:
         raise PermanentFailure(
             os.fsencode(f"{home} belongs to {account.name}: run this as {account.name} or as root")
         )
-    groups = [account.gid]
-    if find_account_of(account.uid) is not None:
-        groups = os.getgrouplist(account.name, account.gid)
-    drop_to(account.uid, account.gid, groups)
+    drop_to(account.uid, account.gid, groups_of(account))
 
 
 def require_reachable(home: str, account: Account) -> None:

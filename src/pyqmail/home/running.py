@@ -3,6 +3,9 @@
 Both are children in sessions of their own, so that Ctrl-C reaches this process
 alone, which then stops them in order. The kernel ends them if this process is
 killed; what they started in turn ends with them, by their pipes.
+
+A qmail-queued that runs already, as a service of its own, is used; this
+process takes its place when it goes.
 """
 
 from __future__ import annotations
@@ -26,7 +29,8 @@ _SOCKET: Final = "run/queue.sock"  # relative: a UNIX socket's path has at most 
 _LOCK: Final = "run/qmailctl.lock"
 _LOCK_MODE: Final = 0o600
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
-_WATCHED: Final = (*_STOPPING, signal.SIGALRM, signal.SIGCHLD)
+_PASSED_ON: Final = (signal.SIGALRM, signal.SIGHUP)  # to qmail-send, which knows what they mean
+_WATCHED: Final = (*_STOPPING, *_PASSED_ON, signal.SIGCHLD)
 _PATIENCE: Final = 10  # seconds for qmail-queued to answer, and to end
 _PAUSE: Final = 0.02  # seconds between two looks whether it does
 _RESTART_PAUSE: Final = 1  # seconds; a qmail-queued that dies at once must not make a storm
@@ -71,21 +75,32 @@ class _Server:
         """Wait for signals until qmail-send has ended."""
         assert self._send is not None, "run() has started it"
         while self._send.poll() is None:
-            number = signal.sigwait(_WATCHED)
-            if number in _STOPPING:
+            number = self._next_signal()
+            if number in _STOPPING or (number == signal.SIGHUP and os.isatty(0)):
                 self._stopping = True
                 self._send.terminate()
-            elif number == signal.SIGALRM:
+            elif number in _PASSED_ON:
                 self._send.send_signal(number)
-            elif self._queued is not None and self._queued.poll() is not None:
-                self._restart_queued()
+            elif number == signal.SIGCHLD:
+                self._look_after_queued()
+            elif not _answers(_SOCKET):
+                self._queued = self._start("qmail-queued")
         # Killed by TERM: it came before qmail-send had begun, and nothing was under way.
         if self._stopping and self._send.returncode in {0, -signal.SIGTERM}:
             return 0
         _say(f"qmail-send {_how_it_ended(self._send.returncode)}")
         return TransientFailure.exit_code
 
+    def _next_signal(self) -> int:
+        """Return the next signal; 0 if it is time to look who serves the socket."""
+        if self._queued is not None:  # SIGCHLD will tell us when it ends
+            return signal.sigwait(_WATCHED)
+        received = signal.sigtimedwait(_WATCHED, _RESTART_PAUSE)
+        return 0 if received is None else received.si_signo
+
     def _start_queued(self) -> None:
+        if _answers(_SOCKET):
+            return
         self._queued = self._start("qmail-queued")
         deadline = time.monotonic() + _PATIENCE
         while not _answers(_SOCKET):
@@ -99,11 +114,14 @@ class _Server:
                 return
             time.sleep(_PAUSE)
 
-    def _restart_queued(self) -> None:
-        assert self._queued is not None, "it has just ended"
-        _say(f"qmail-queued {_how_it_ended(self._queued.returncode)}: starting it again")
-        time.sleep(_RESTART_PAUSE)
-        self._queued = self._start("qmail-queued")
+    def _look_after_queued(self) -> None:
+        """If our qmail-queued has ended, forget it: _watch() starts another after a pause."""
+        if self._queued is None or self._queued.poll() is None:
+            return
+        if not _answers(_SOCKET):  # else another one was faster
+            how = _how_it_ended(self._queued.returncode)
+            _say(f"qmail-queued {how}: starting it again")
+        self._queued = None
 
     def _start(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         path = os.path.join(self._home, "bin", program)

@@ -50,7 +50,7 @@ def setup(home: str, host: bytes, user: str | None, programs: Iterable[str]) -> 
     """
     if any(character in home for character in ":\n\0"):
         raise PermanentFailure(b"the path of a home cannot contain a colon or a newline")
-    _require_host(host)
+    configuration.require_host(host)
     owner = choose_owner(home, user)
     _make_top(home, owner)
     become(owner, home)
@@ -140,10 +140,3 @@ def _write_controls(home: str, host: bytes) -> None:
     for name in ("locals", "rcpthosts"):
         if not configuration.is_set(home, name):
             configuration.write_list(home, name, [host])
-
-
-def _require_host(host: bytes) -> None:
-    labels = host.split(b".")
-    letters = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
-    if not all(label and not label.strip(letters) for label in labels):
-        raise PermanentFailure(b"not a host name: " + host)

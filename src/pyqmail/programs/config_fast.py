@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from pyqmail.control.roles import leave_root
 from pyqmail.errors import SUCCESS, PermanentFailure
 from pyqmail.home import configuration
 from pyqmail.programs.run import home_of, run
@@ -24,23 +25,30 @@ def main() -> NoReturn:
 
 def configure(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
     """Write control files for the host that the one argument names."""
-    if len(arguments) != 1 or not arguments[0]:
+    if len(arguments) != 1:
         raise PermanentFailure(b"usage: config-fast the.full.name.of.this.host")
-    write_controls(home_of(environ), arguments[0])
+    host = arguments[0]
+    configuration.require_host(host)
+    home = home_of(environ)
+    leave_root(home)
+    name = os.fsdecode(host)
+    print(f"Your fully qualified host name is {name}.")
+    write_names(home, host)
+    for control in ("locals", "rcpthosts"):
+        print(f"Putting {name} into control/{control}...")
+        configuration.add_entry(home, control, host)
+    print(f"Now qmail will refuse to accept SMTP messages except to {name}.")
+    print("Make sure to change rcpthosts if you add hosts to locals or virtualdomains!")
     return SUCCESS
 
 
-def write_controls(home: str, host: bytes) -> None:
-    """Write the five files and say so."""
-    name = os.fsdecode(host)
-    domain = configuration.default_domain(host)
-    plus = configuration.plus_domain(host)
-    print(f"Your fully qualified host name is {name}.")
-    for control, line in ((b"me", host), (b"defaultdomain", domain), (b"plusdomain", plus)):
-        print(f"Putting {os.fsdecode(line)} into control/{control.decode()}...")
-        configuration.write_line(home, control.decode(), line)
-    for control in (b"locals", b"rcpthosts"):
-        print(f"Putting {name} into control/{control.decode()}...")
-        configuration.add_entry(home, control.decode(), host)
-    print("Now qmail will refuse to accept SMTP messages except to those hosts.")
-    print("Make sure to change rcpthosts if you add hosts to locals or virtualdomains!")
+def write_names(home: str, host: bytes) -> None:
+    """Write me, defaultdomain and plusdomain for `host`, and say so."""
+    lines = (
+        ("me", host),
+        ("defaultdomain", configuration.default_domain(host)),
+        ("plusdomain", configuration.plus_domain(host)),
+    )
+    for control, line in lines:
+        print(f"Putting {os.fsdecode(line)} into control/{control}...")
+        configuration.write_line(home, control, line)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from pyqmail.control.cdb import encode_cdb
+from pyqmail.control.roles import leave_root
 from pyqmail.errors import TransientFailure
 from pyqmail.programs.run import home_of, run
 from pyqmail.system import errnos, files
@@ -32,6 +33,8 @@ def main() -> NoReturn:
 def compile_hosts(_arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
     """Replace control/morercpthosts.cdb by what control/morercpthosts says."""
     home = home_of(environ)
+    if os.path.isdir(home):
+        leave_root(home)
     try:
         os.chdir(home)
     except OSError as error:

@@ -11,6 +11,7 @@ import os
 from pyqmail.control.assign import parse_assign
 from pyqmail.control.cdb import encode_cdb
 from pyqmail.control.files import ControlError
+from pyqmail.control.roles import leave_root
 from pyqmail.errors import TransientFailure
 from pyqmail.programs.run import home_of, run
 from pyqmail.system import files
@@ -33,6 +34,7 @@ def compile_assignments(_arguments: Sequence[bytes], environ: Mapping[bytes, byt
     home = home_of(environ)
     if not os.path.isdir(home):
         raise TransientFailure(b"unable to chdir")
+    leave_root(home)
     users = os.path.join(home, "users")
     text = _read_assign(os.path.join(users, "assign"))
     try:

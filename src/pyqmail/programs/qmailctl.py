@@ -1,87 +1,123 @@
 """qmailctl - make, check and run a home. See qmailctl(8).
 
-Runs as the owner of the home, and becomes him first where root starts it.
+Runs as the owner of the home, and becomes him first where root starts it for
+a private one.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from pyqmail.errors import PERMANENT, TRANSIENT, Failure
+from pyqmail.control.roles import leave_root
+from pyqmail.errors import PERMANENT, SUCCESS, TRANSIENT, PermanentFailure, TransientFailure
 from pyqmail.home import checking, mailboxes
-from pyqmail.home.ownership import become_owner
+from pyqmail.home.ownership import become_owner, require_home
 from pyqmail.home.running import run_home
 from pyqmail.home.setup import setup as make_home
 from pyqmail.message.date import rfc822_date
-from pyqmail.programs.run import complain, home_of, program_names
+from pyqmail.programs.run import home_of, program_names, run
+from pyqmail.programs.tables import show, text_of
 from pyqmail.queue.inspection import Listed, list_messages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import NoReturn
 
+    from pyqmail.queue.inspection import Trouble
+
+# How typer ends: interrupted, and after a command line that it does not understand.
+_EXIT_CODES = {1: TRANSIENT, 2: PERMANENT}
+
+_HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
-    help="Make, check and run a home of pyqmail.", no_args_is_help=True, add_completion=False
+    help="Make, check and run a home of pyqmail.",
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings=_HELP,
 )
 user_app = typer.Typer(help="The users of a private home.", no_args_is_help=True)
 queue_app = typer.Typer(help="The messages that wait.", no_args_is_help=True)
 app.add_typer(user_app, name="user")
 app.add_typer(queue_app, name="queue")
 
-Home = Annotated[str | None, typer.Option("--home", help="The home; else $QMAILHOME.")]
+Home = Annotated[
+    str | None,
+    typer.Option("--home", metavar="DIR", help="The home; else the one that QMAILHOME names."),
+]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="What comes before the @.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 def main() -> NoReturn:
     """Run as the command `qmailctl`."""
+    run("qmailctl", _obey)
+
+
+def _obey(_arguments: Sequence[bytes], _environ: Mapping[bytes, bytes]) -> int:
     try:
         app()
-    except Failure as failure:
-        complain("qmailctl", failure.text)
-        sys.exit(failure.exit_code)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else SUCCESS
+        return _EXIT_CODES.get(code, code)
     except OSError as error:
-        complain("qmailctl", os.fsencode(f"{error.filename}: {error.strerror}"))
-        sys.exit(TRANSIENT)
-    sys.exit(0)
+        place = f"{error.filename}: " if error.filename else ""
+        raise TransientFailure(os.fsencode(f"{place}{error.strerror}")) from error
+    return SUCCESS
 
 
 def _home(option: str | None) -> str:
-    return os.path.abspath(option if option is not None else home_of(os.environb))
+    home = home_of(os.environb) if option is None else option
+    if not home:  # a shell variable that was not set, surely: not the working directory
+        raise PermanentFailure(b"the path of the home is empty")
+    return os.path.abspath(home)
+
+
+def _visit(option: str | None) -> str:
+    """Return the path of a home to look at, with the rights for it and no more."""
+    home = _home(option)
+    require_home(home)
+    leave_root(home)
+    return home
 
 
 @app.command()
 def setup(
-    host: Annotated[str, typer.Option("--host", help="The name of this host.")],
+    host: Annotated[str, typer.Option("--host", metavar="NAME", help="This host's full name.")],
     home: Home = None,
-    user: Annotated[str | None, typer.Option("--user", help="Who shall own the home.")] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", metavar="ACCOUNT", help="Who shall own it.")
+    ] = None,
 ) -> None:
     """Make a private home, or complete one."""
     path = _home(home)
-    owner = make_home(path, os.fsencode(host), user, program_names())
-    typer.echo(f"{path} is a home of {owner.name} for {host}.")
-    typer.echo(f"Next: qmailctl user add NAME --home {path}; qmailctl run --home {path}")
+    owner = make_home(path, os.fsencode(host), user or _who_asked(), program_names())
+    print(f"{path} is a home of {owner.name} for {host}.")
+    print(f"Next: qmailctl user add NAME --home {path}; qmailctl run --home {path}")
+
+
+def _who_asked() -> str | None:
+    """Return whose `sudo` this is, if anybody's: the home is for him, not for root."""
+    name = os.environ.get("SUDO_USER")
+    return name if os.getuid() == 0 and name != "root" else None
 
 
 @user_app.command("add")
-def add_user(name: str, home: Home = None) -> None:
+def add_user(name: Name, home: Home = None) -> None:
     """Give NAME a mailbox."""
     path = _home(home)
     user = mailboxes.add_user(path, os.fsencode(name), become_owner(path))
-    typer.echo(f"Mail for {name} goes to {user.folder}.")
+    print(f"Mail for {name} goes to {user.folder}/Maildir.")
 
 
 @user_app.command("remove")
 def remove_user(
-    name: str,
+    name: Name,
     home: Home = None,
     *,
     with_mail: Annotated[bool, typer.Option("--with-mail", help="Delete the mail too.")] = False,
@@ -91,61 +127,50 @@ def remove_user(
     become_owner(path)
     user = mailboxes.remove_user(path, os.fsencode(name), with_mail=with_mail)
     what = "is deleted" if with_mail else "stays"
-    typer.echo(f"Mail for {name} bounces from now on; {user.folder} {what}.")
+    print(f"Mail for {name} bounces from now on; {user.folder} {what}.")
 
 
 @user_app.command("list")
 def list_users(home: Home = None, *, as_json: AsJson = False) -> None:
     """Show who has a mailbox."""
-    users = mailboxes.list_users(_home(home))
-    _show(("name", "folder"), [(_text(user.name), user.folder) for user in users], as_json=as_json)
+    path = _visit(home)
+    rows = [(text_of(user.name), user.folder) for user in mailboxes.list_users(path)]
+    show(("name", "folder"), rows, as_json=as_json, nothing="There are no users.")
 
 
-@app.command()
-def run(home: Home = None) -> None:
+@app.command("run")
+def run_in_foreground(home: Home = None) -> None:
     """Run the whole home in the foreground, with the log on standard output."""
     path = _home(home)
     become_owner(path)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    sys.exit(run_home(path))
+    raise typer.Exit(run_home(path))
 
 
 @app.command()
 def check(home: Home = None, *, as_json: AsJson = False) -> None:
     """Say what is wrong with a home, and what to do; exit 100 if mail is in danger."""
-    findings = checking.check_home(_home(home))
+    path = _visit(home)
+    findings = checking.check_home(path)
     rows = [dataclasses.astuple(finding) for finding in findings]
-    _show(("level", "place", "text"), rows, as_json=as_json)
-    if not findings and not as_json:
-        typer.echo("Nothing is wrong.")
+    show(("level", "place", "text"), rows, as_json=as_json, nothing="Nothing is wrong.")
+    sys.stdout.flush()
     if any(finding.level == checking.ERROR for finding in findings):
-        sys.exit(PERMANENT)
+        raise typer.Exit(PERMANENT)
 
 
 @queue_app.command("list")
 def list_queue(home: Home = None, *, as_json: AsJson = False) -> None:
     """Show the messages that are preprocessed and wait."""
-    rows: list[Sequence[Any]] = []
-    for message in list_messages(_home(home)):
-        if isinstance(message, Listed):
-            state = "bouncing" if message.bouncing else ""
-            date = rfc822_date(message.birth).decode()
-            rows.append((message.number, date, message.size, _text(message.reverse_path), state))
-        else:
-            rows.append((message.number, "", "", "", "trouble: " + _text(message.reason)))
-    _show(("number", "date", "size", "sender", "state"), rows, as_json=as_json)
+    path = _visit(home)
+    columns = ("number", "date", "size", "sender", "state")
+    rows = map(_describe_message, list_messages(path))
+    show(columns, rows, as_json=as_json, nothing="No message waits.")
 
 
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "backslashreplace")
-
-
-def _show(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows]))
-        return
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*(str(field) for field in row))
-    if table.row_count:
-        Console().print(table)
+def _describe_message(message: Listed | Trouble) -> tuple[int, str, int | str, str, str]:
+    if isinstance(message, Listed):
+        date = rfc822_date(message.birth).decode()
+        state = "bouncing" if message.bouncing else ""
+        return message.number, date, message.size, text_of(message.reverse_path), state
+    return message.number, "", "", "", "trouble: " + text_of(message.reason)

@@ -59,6 +59,13 @@ def find_group(name: str) -> int | None:
         return None
 
 
+def groups_of(account: Account) -> list[int]:
+    """Return all groups of an account, as a login would give them; its own where it has no name."""
+    if find_account_of(account.uid) is None:
+        return [account.gid]
+    return os.getgrouplist(account.name, account.gid)
+
+
 def drop_to(uid: int, gid: int, groups: Sequence[int]) -> None:
     """Become `uid`, `gid` and `groups` for good; raise OSError if that cannot be.
 

@@ -1,0 +1,39 @@
+"""A folder that an ordinary user owns, and a home in it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.support.children import NOBODY, as_ordinary_user
+from tests.support.private_home import why_not
+
+from pyqmail.home.setup import setup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROGRAMS = ("forward", "qmail-inject", "sendmail")
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """Give a folder that every account can reach and an ordinary user owns."""
+    if (reason := why_not()) is not None:
+        pytest.skip(reason)
+    with tempfile.TemporaryDirectory(prefix="place.") as top:
+        os.chmod(top, 0o755)
+        if os.getuid() == 0:
+            os.chown(top, NOBODY, NOBODY)
+        yield Path(top)
+
+
+@pytest.fixture
+def home(place: Path) -> Path:
+    """Give a private home for mail.example.org."""
+    path = place / "home"
+    as_ordinary_user(lambda: setup(str(path), b"mail.example.org", None, PROGRAMS).name)
+    return path
