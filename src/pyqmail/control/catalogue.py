@@ -127,6 +127,13 @@ ADDITIONS: Final = (
         "{} not accepted in RCPT TO.",
         "Any RCPT TO is allowed.",
     ),
+    _line("bounceformat", "qmail-send", "Bounces have the form {}.", "multipart"),
+    _number(
+        "bouncemaxbytes",
+        "qmail-send",
+        "Bounces return {} bytes of a message at most; 0: all of it.",
+        0,
+    ),
     ControlFile(
         "defaultdelivery", Kind.TEXT, "qmailctl", "./Mailbox", "The default delivery is {}."
     ),

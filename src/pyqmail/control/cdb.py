@@ -74,11 +74,13 @@ class Cdb:
             end, _ = _PAIR.unpack_from(self._data, 0)
             position = _HEADER_SIZE
             while position < end:
-                key, data = self._record(position)
-                yield key, data
-                position += _PAIR.size + len(key) + len(data)
+                middle, following = self._borders(position)
+                yield self._data[position + _PAIR.size : middle], self._data[middle:following]
+                position = following
         except StructError as error:
             raise self._damaged() from error
+        if position != end:
+            raise self._damaged()
 
     def close(self) -> None:
         """Give the memory back."""
@@ -90,25 +92,27 @@ class Cdb:
         table, slots = _PAIR.unpack_from(self._data, (wanted & 255) * _PAIR.size)
         if not slots:
             return None
-        start = (wanted >> 8) % slots
+        first = (wanted >> 8) % slots
         for step in range(slots):
-            slot = table + (start + step) % slots * _PAIR.size
+            slot = table + (first + step) % slots * _PAIR.size
             found, position = _PAIR.unpack_from(self._data, slot)
             if not position:
                 return None
             if found == wanted:
-                its_key, data = self._record(position)
-                if its_key == key:
-                    return data
+                middle, end = self._borders(position)
+                start = position + _PAIR.size
+                if middle - start == len(key) and self._data[start:middle] == key:
+                    return self._data[middle:end]
         return None
 
-    def _record(self, position: int) -> tuple[bytes, bytes]:
+    def _borders(self, position: int) -> tuple[int, int]:
+        """Return where the key of a record ends, and where its data does."""
         key_length, data_length = _PAIR.unpack_from(self._data, position)
         middle = position + _PAIR.size + key_length
         end = middle + data_length
         if end > len(self._data):
             raise self._damaged()
-        return self._data[position + _PAIR.size : middle], self._data[middle:end]
+        return middle, end
 
     def _damaged(self) -> CdbError:
         return CdbError(os.fsencode(self._path) + b": damaged database")
