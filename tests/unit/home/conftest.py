@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.children import NOBODY, as_ordinary_user
+from tests.support.children import as_ordinary_user
+from tests.support.places import ordinary_place
 from tests.support.private_home import why_not
 
 from pyqmail.home.setup import setup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 PROGRAMS = ("forward", "qmail-inject", "sendmail")
 
@@ -24,11 +23,8 @@ def place() -> Iterator[Path]:
     """Give a folder that every account can reach and an ordinary user owns."""
     if (reason := why_not()) is not None:
         pytest.skip(reason)
-    with tempfile.TemporaryDirectory(prefix="place.") as top:
-        os.chmod(top, 0o755)
-        if os.getuid() == 0:
-            os.chown(top, NOBODY, NOBODY)
-        yield Path(top)
+    with ordinary_place() as folder:
+        yield folder
 
 
 @pytest.fixture
