@@ -88,8 +88,9 @@ def test_a_failure_is_told_to_the_sender_and_the_message_removed(
     assert envelope == b"F\0Tsue@far.example\0\0"
     assert (
         b"\n\n<nobody@here.example>:\nSorry, no mailbox here by that name. (#5.1.1)\n\n"
-        b"--- Below this line is a copy of the message.\n\nReturn-Path: <sue@far.example>\n"
+        b"--- Below this line is a copy of the message.\n\n"
     ) in message
+    assert b"\n\nReturn-Path: <sue@far.example>\nReceived: " in message
     lines = masked(running.log(), number)[5:]
     assert lines[0] == "delivery 1: failure: Sorry,_no_mailbox_here_by_that_name._(#5.1.1)/"
     assert lines[1] == "status: local 0/10 remote 0/20"

@@ -5,18 +5,17 @@ the`, one note for each failed recipient that begins `<`, a break that begins
 `-`, then the message. A paragraph ends at its first blank line.
 
 A bounce is `bounce_message_header()`, an empty line, `introduction()`, the
-notes, `break_paragraph()`, and the message. Whoever wants other fields puts
-them after the header, and other parts after the notes.
+notes, `break_paragraph()`, and the message under its Return-Path field.
+`multipart_report` puts the same text into the first part of a MIME message.
 """
 
 from __future__ import annotations
 
 from pyqmail.message.address import quote, quote_address
 from pyqmail.message.date import rfc822_date
-from pyqmail.message.trace import return_path_line
 
-# Tabs, line feeds and carriage returns are ordinary in the output of programs;
-# the other control bytes can only do harm on the terminal that shows the bounce.
+# Tabs and ends of lines are ordinary in the output of programs; the other
+# control bytes can only do harm on the terminal that shows the bounce.
 _HARMFUL = bytes({*range(32), 127} - set(b"\t\n\r"))
 _HARMLESS = bytes.maketrans(_HARMFUL, b"?" * len(_HARMFUL))
 
@@ -31,8 +30,9 @@ Hi. This is the qmail-send program at %b.
 I tried to deliver a bounce message to this address, but the bounce bounced!
 
 """
-_BREAK = b"--- Below this line is a copy of the message.\n\n"
-_BREAK_OF_A_DOUBLE_BOUNCE = b"--- Below this line is the original bounce.\n\n"
+_BREAK = b"--- Below this line is a copy of the message.\n"
+_BREAK_OF_A_DOUBLE_BOUNCE = b"--- Below this line is the original bounce.\n"
+_CUT = b"It is too long to be returned whole: these are the first %d of its %d bytes.\n"
 
 
 def failure_note(recipient: bytes, text: bytes) -> bytes:
@@ -43,7 +43,24 @@ def failure_note(recipient: bytes, text: bytes) -> bytes:
     """
     name = recipient.replace(b"\n", b"_")
     paragraph = (b"<" + name + b">:\n" + text).translate(_HARMLESS)
-    return _without_blank_lines(paragraph.removesuffix(b"\n")) + b"\n\n"
+    return _without_blank_lines(_tame_returns(paragraph.removesuffix(b"\n"))) + b"\n\n"
+
+
+def _tame_returns(text: bytes) -> bytes:
+    """Return `text` with CR only where it ends a line that has something on it.
+
+    Many readers take a CR alone for an end of line, and CR LF after CR LF for
+    a blank line: either would let a text begin a paragraph of its own.
+    """
+    if b"\r" not in text:
+        return text
+    return b"\n".join([_tame_returns_of_line(line) for line in text.split(b"\n")])
+
+
+def _tame_returns_of_line(line: bytes) -> bytes:
+    content = line.removesuffix(b"\r")
+    ending = line[len(content) :] if content else b""
+    return (content or line).replace(b"\r", b"?") + ending
 
 
 def _without_blank_lines(text: bytes) -> bytes:
@@ -74,6 +91,10 @@ def introduction(bounce_host: bytes, *, double: bool = False) -> bytes:
     return (_INTRODUCTION_OF_A_DOUBLE_BOUNCE if double else _INTRODUCTION) % bounce_host
 
 
-def break_paragraph(reverse_path: bytes, *, double: bool = False) -> bytes:
-    """Return what stands between the notes and the message, which came from `reverse_path`."""
-    return (_BREAK_OF_A_DOUBLE_BOUNCE if double else _BREAK) + return_path_line(reverse_path)
+def break_paragraph(size: int, limit: int = 0, *, double: bool = False) -> bytes:
+    """Return what stands between the notes and the copy of a message of `size` bytes.
+
+    It says so if the copy ends after `limit` bytes; 0 means that it never does.
+    """
+    cut = _CUT % (limit, size) if 0 < limit < size else b""
+    return (_BREAK_OF_A_DOUBLE_BOUNCE if double else _BREAK) + cut + b"\n"

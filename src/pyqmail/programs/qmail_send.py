@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.concurrency import read_slot_width
 from pyqmail.control.files import ControlError
-from pyqmail.errors import SUCCESS, TRANSIENT
+from pyqmail.errors import SUCCESS, TRANSIENT, TransientFailure
 from pyqmail.programs.run import home_of, run
 from pyqmail.queue.cleanup import PipeCleaner
 from pyqmail.queue.client import QueueClient
@@ -21,14 +21,9 @@ from pyqmail.queue.file_store import FileStore
 from pyqmail.queue.store import StoreFailure
 from pyqmail.send import configuration, log
 from pyqmail.send.core import Core
-from pyqmail.send.daemon import (
-    Daemon,
-    SharedCleaner,
-    SpawnerPipes,
-    adopt_queue,
-    read_greetings,
-    write_log,
-)
+from pyqmail.send.daemon import SIGNALS, Daemon, SharedCleaner, adopt_queue, write_log
+from pyqmail.send.hands import QueueNotStarted
+from pyqmail.send.spawners import SpawnerPipes, read_greetings
 from pyqmail.system.processes import set_title
 
 if TYPE_CHECKING:
@@ -68,6 +63,8 @@ class _CannotStart(Exception):  # noqa: N818  the word of the log line
 
 
 def _send(home: str, environ: Mapping[bytes, bytes]) -> int:
+    # Whoever sends one now means the qmail-send that is to come; Daemon lets them through.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     _go_to(home, log.NO_HOME)
     try:
         routing = configuration.read_routing(home)
@@ -76,7 +73,7 @@ def _send(home: str, environ: Mapping[bytes, bytes]) -> int:
             "local": read_slot_width(home, "local"),
             "remote": read_slot_width(home, "remote"),
         }
-        configuration.read_settings(home, dict.fromkeys(widths, 0))
+        settings = configuration.read_settings(home)
     except ControlError as error:
         raise _CannotStart(log.NO_CONTROLS + b": " + error.text) from error
     _go_to(home + "/queue", log.NO_QUEUE)
@@ -95,7 +92,7 @@ def _send(home: str, environ: Mapping[bytes, bytes]) -> int:
     slots = read_greetings(spawners)
     if slots is None:
         raise _CannotStart(log.NO_SPAWNER)
-    core = Core(configuration.read_settings(home, slots), routing)
+    core = Core(settings.within(slots), routing)
     adopt_queue(core, store)
     daemon = Daemon(core, store, spawners, lambda: configuration.reread_routing(home, core.routing))
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -113,10 +110,17 @@ def _go_to(folder: str, refusal: bytes) -> None:
 def _injector(environ: Mapping[bytes, bytes]) -> Inject:
     """Return what queues a bounce: as every other client of the queue does."""
 
-    def inject(bounce: BounceMessage, message: int) -> int:
-        client = QueueClient(environ)
-        client.write(bounce.text)
-        client.copy_from(message)
+    def inject(bounce: BounceMessage) -> int:
+        try:
+            client = QueueClient(environ)
+        except (TransientFailure, OSError) as error:
+            raise QueueNotStarted(b"unable to start qmail-queue") from error
+        try:
+            for piece in bounce.pieces:
+                client.write(piece)
+        except OSError:
+            client.fail()
+            raise
         return client.commit(bounce.reverse_path, [bounce.forward_path])
 
     return inject

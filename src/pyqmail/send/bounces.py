@@ -1,15 +1,23 @@
-"""What qmail-send tells the sender of a message that failed for good; qmail-send(8)."""
+"""What qmail-send tells the sender of a message that failed for good; qmail-bounce(5)."""
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.message import report
 from pyqmail.message.envelope import DOUBLE_BOUNCE, NULL, VERP_SUFFIX
+from pyqmail.message.multipart_report import Report
+from pyqmail.message.trace import return_path_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from pyqmail.send.routing import Routing
+
+    # Gives the pieces of a text, from its beginning, each time it is called.
+    Text = Callable[[], Iterable[bytes]]
 
 GAVE_UP: Final = b"I'm not going to try again; this message has been in the queue too long.\n"
 
@@ -21,15 +29,28 @@ class BounceSettings:
     bouncefrom: bytes
     bouncehost: bytes
     doublebounce_address: bytes
+    is_multipart: bool
+    bouncemaxbytes: int  # 0: no limit
+
+
+@dataclass(frozen=True, slots=True)
+class FailedMessage:
+    """A message that failed, with the notes that say for whom and why."""
+
+    reverse_path: bytes
+    size: int
+    arrival: int  # Unix time
+    read: Text
+    read_notes: Text
 
 
 @dataclass(frozen=True, slots=True)
 class BounceMessage:
-    """A bounce but for the message that it returns: what comes before it, and its envelope."""
+    """A bounce, in pieces that are read once, and its envelope."""
 
     reverse_path: bytes
     forward_path: bytes
-    text: bytes
+    pieces: Iterator[bytes]
 
 
 def note(address: bytes, text: bytes, routing: Routing) -> bytes:
@@ -38,23 +59,50 @@ def note(address: bytes, text: bytes, routing: Routing) -> bytes:
 
 
 def compose(
-    reverse_path: bytes, notes: bytes, settings: BounceSettings, now: int
+    failed: FailedMessage,
+    settings: BounceSettings,
+    now: int,
+    unique: Callable[[], bytes] = lambda: secrets.token_hex(16).encode(),
 ) -> BounceMessage | None:
-    """Return the bounce for a message from `reverse_path`; None if nobody is to be told.
+    """Return the bounce for a message; None if nobody is to be told.
 
     A failed message makes a bounce, a failed bounce a double bounce to the
     administrator, and a failed double bounce nothing: so there is no loop.
     """
-    if reverse_path == DOUBLE_BOUNCE:
+    if failed.reverse_path == DOUBLE_BOUNCE:
         return None
-    sender = reverse_path.removesuffix(VERP_SUFFIX)
+    sender = failed.reverse_path.removesuffix(VERP_SUFFIX)
     double = sender == NULL
     recipient = settings.doublebounce_address if double else sender
-    text = (
-        report.bounce_message_header(now, settings.bouncefrom, settings.bouncehost, recipient)
-        + b"\n"
-        + report.introduction(settings.bouncehost, double=double)
-        + notes
-        + report.break_paragraph(sender, double=double)
-    )
-    return BounceMessage(DOUBLE_BOUNCE if double else NULL, recipient, text)
+    header = report.bounce_message_header(now, settings.bouncefrom, settings.bouncehost, recipient)
+    limit = settings.bouncemaxbytes
+
+    def text() -> Iterator[bytes]:
+        yield report.introduction(settings.bouncehost, double=double)
+        yield from failed.read_notes()
+        yield report.break_paragraph(failed.size, limit, double=double)
+
+    def copy() -> Iterator[bytes]:
+        yield return_path_line(sender)
+        yield from _first_bytes(failed.read(), limit) if limit else failed.read()
+
+    if settings.is_multipart:
+        told = Report(text, failed.read_notes, copy, settings.bouncehost, failed.arrival)
+        pieces = told.pieces(header, now, unique)
+    else:
+        pieces = _original_form(header, text, copy)
+    return BounceMessage(DOUBLE_BOUNCE if double else NULL, recipient, pieces)
+
+
+def _original_form(header: bytes, text: Text, copy: Text) -> Iterator[bytes]:
+    yield header + b"\n"
+    yield from text()
+    yield from copy()
+
+
+def _first_bytes(pieces: Iterable[bytes], limit: int) -> Iterator[bytes]:
+    for piece in pieces:
+        yield piece[:limit]
+        limit -= len(piece)
+        if limit <= 0:
+            return

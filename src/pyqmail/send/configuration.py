@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import os
+from typing import Final
 
+from pyqmail.control.bounce_format import MULTIPART, read_bounce_format
 from pyqmail.control.concurrency import read_concurrency
 from pyqmail.control.files import (
     ControlError,
@@ -20,22 +22,17 @@ from pyqmail.send.bounces import BounceSettings
 from pyqmail.send.core import Settings
 from pyqmail.send.routing import Routing
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pyqmail.queue.store import Channel
-
 QUEUE_LIFETIME: Final = 604800  # seconds: a week
 
 
-def read_settings(home: str, slots: Mapping[Channel, int]) -> Settings:
-    """Return the limits of scheduling; no channel gets more than its spawner's slots."""
-    concurrency = {name: min(read_concurrency(home, name), slots[name]) for name in CHANNELS}
+def read_settings(home: str) -> Settings:
+    """Return the limits of scheduling."""
+    concurrency = {name: read_concurrency(home, name) for name in CHANNELS}
     return Settings(concurrency, read_integer(home, "queuelifetime", QUEUE_LIFETIME))
 
 
 def read_bounce_settings(home: str) -> BounceSettings:
-    """Return in whose name, and to whom, bounces are sent."""
+    """Return in whose name, to whom and in which form bounces are sent."""
     bouncefrom = read_line(home, "bouncefrom")
     doublebounceto = read_line(home, "doublebounceto")
     return BounceSettings(
@@ -44,6 +41,8 @@ def read_bounce_settings(home: str) -> BounceSettings:
         (b"postmaster" if doublebounceto is None else doublebounceto)
         + b"@"
         + _host(home, "doublebouncehost"),
+        is_multipart=read_bounce_format(home) == MULTIPART,
+        bouncemaxbytes=read_integer(home, "bouncemaxbytes", 0),
     )
 
 
@@ -59,6 +58,8 @@ def read_routing(home: str) -> Routing:
 
 def reread_routing(home: str, present: Routing) -> Routing | bytes:
     """Read locals and virtualdomains again; return the line for the log if that fails."""
+    if not os.access(home, os.X_OK):
+        return log.REREAD_NO_HOME
     line = log.REREAD_LOCALS
     try:
         local_domains = _read_locals(home)

@@ -9,10 +9,11 @@ import os
 import queue
 import threading
 import time
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from pyqmail.errors import Failure
+from pyqmail.errors import Failure, TransientFailure
 from pyqmail.queue.store import (
     Channel,
     CleanerLost,
@@ -23,14 +24,15 @@ from pyqmail.queue.store import (
 )
 from pyqmail.send import bounces, events, log
 from pyqmail.system import errnos
+from pyqmail.system.files import READ_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pyqmail.queue.store import NewEnvelope, Store
+    from pyqmail.queue.store import NewEnvelope, Scheduled, Store
 
-    # Queues a bounce with the message that a descriptor reads; returns qp.
-    Inject = Callable[[bounces.BounceMessage, int], int]
+    # Queues a bounce; returns qp.
+    Inject = Callable[[bounces.BounceMessage], int]
 
 WINDOW: Final = 100  # recipients that one ReadRecipients gives
 
@@ -38,16 +40,19 @@ WINDOW: Final = 100  # recipients that one ReadRecipients gives
 class Hand:
     """A thread that carries out actions in order, and tells in batches what came of them.
 
-    `work` turns a batch of actions into events; `tell` is called with them in the thread.
+    `work` turns a batch of actions into events; `tell` is called with them in the thread,
+    or `fail` with what should never happen: then the thread has ended.
     """
 
     def __init__(
         self,
         work: Callable[[Sequence[events.Action]], Iterable[events.Event]],
         tell: Callable[[list[events.Event]], None],
+        fail: Callable[[BaseException], None],
     ) -> None:
         self._work = work
         self._tell = tell
+        self._fail = fail
         self._queue: queue.SimpleQueue[events.Action | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -62,16 +67,26 @@ class Hand:
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        while True:
-            batch = [self._queue.get()]
-            while not self._queue.empty():
-                batch.append(self._queue.get())
-            actions = [action for action in batch if action is not None]
-            happened = list(self._work(actions))
-            if happened:
-                self._tell(happened)
-            if len(actions) < len(batch):
-                return
+        try:
+            while self._carry_out_batch():
+                pass
+        except BaseException as error:  # noqa: BLE001  the top of a thread: nobody else would hear
+            self._fail(error)
+
+    def _carry_out_batch(self) -> bool:
+        """Wait for actions and carry them out; say whether there may be more."""
+        batch = [self._queue.get()]
+        while not self._queue.empty():
+            batch.append(self._queue.get())
+        actions = [action for action in batch if action is not None]
+        happened = list(self._work(actions))
+        if happened:
+            self._tell(happened)
+        return len(actions) == len(batch)
+
+
+class QueueNotStarted(TransientFailure):
+    """A bounce could not even be begun."""
 
 
 class StoreWork:
@@ -98,6 +113,7 @@ class StoreWork:
             events.FinishChannel: self._finish_channel,
             events.Bounce: self._bounce,
             events.SetRetryTime: self._set_retry_time,
+            events.Survey: self._survey,
         }
 
     def work(self, actions: Sequence[events.Action]) -> Iterator[events.Event]:
@@ -171,12 +187,12 @@ class StoreWork:
         while len(recipients) < WINDOW:
             try:
                 recipient = next(self._passes[key], None)
-            except (StoreFailure, OSError):
-                # What was read before the damage is delivered first; the next
-                # call meets the damage again, at the start of a new walk.
+            except (StoreFailure, OSError) as error:
+                # What was read before is delivered first; the next call meets the trouble.
                 if not recipients:
+                    del self._passes[key]
                     raise
-                self._passes[key] = _broken(key)
+                self._passes[key] = _raise_later(error)
                 break
             if recipient is None:
                 del self._passes[key]
@@ -204,39 +220,54 @@ class StoreWork:
     def _set_retry_time(self, action: events.SetRetryTime) -> None:
         self._store.set_retry_time(action.number, action.channel, action.time)
 
+    def _survey(self, _action: events.Survey) -> events.Event:
+        scheduled: list[Scheduled] = []
+        troubles: list[bytes] = []
+        incomplete = False
+        for found in self._store.scheduled_messages():
+            if isinstance(found, StoreFailure):
+                troubles.append(found.text)
+                incomplete |= not isinstance(found, DamagedMessage)
+            else:
+                scheduled.append(found)
+        return events.Surveyed(scheduled, troubles, incomplete)
+
     # The end of a message.
 
     def _bounce(self, action: events.Bounce) -> events.Event:
         number, notes, reverse_path = action.number, action.notes, action.reverse_path
-        if notes is None:
-            notes = self._read_notes(number)
-            if notes is None:
-                return events.BounceDone(number)
-        if reverse_path is None:
-            reverse_path = self._store.read_settled(number).reverse_path
-        bounce = bounces.compose(reverse_path, notes, self._settings, int(time.time()))
-        if bounce is None:
-            line, qp = log.triple_bounce(number), 0
-        else:
-            qp = self._queue(bounce, number)
-            line = log.bounced(number, qp)
-        if action.notes is None:
-            self._store.discard_bounce(number)
-        return events.BounceDone(number, line, qp)
-
-    def _queue(self, bounce: bounces.BounceMessage, number: int) -> int:
-        message = self._store.open_message(number)
-        try:
-            return self._inject(bounce, message)
-        finally:
-            os.close(message)
-
-    def _read_notes(self, number: int) -> bytes | None:
+        if notes is not None and reverse_path is not None:
+            return self._tell_sender(number, reverse_path, lambda: (notes,))
         descriptor = self._store.open_bounce(number)
         if descriptor is None:
-            return None
-        with open(descriptor, "rb") as notes:
-            return notes.read()
+            return events.BounceDone(number)
+        try:
+            reverse_path = self._store.read_settled(number).reverse_path
+            event = self._tell_sender(number, reverse_path, partial(_pieces, descriptor))
+        finally:
+            os.close(descriptor)
+        self._store.discard_bounce(number)
+        return event
+
+    def _tell_sender(self, number: int, reverse_path: bytes, notes: bounces.Text) -> events.Event:
+        message = self._store.open_message(number)
+        try:
+            status = os.fstat(message)
+            failed = bounces.FailedMessage(
+                reverse_path,
+                size=status.st_size,
+                # Nobody writes to it after it has arrived.
+                arrival=int(status.st_mtime),
+                read=partial(_pieces, message),
+                read_notes=notes,
+            )
+            bounce = bounces.compose(failed, self._settings, int(time.time()))
+            if bounce is None:
+                return events.BounceDone(number, log.triple_bounce(number))
+            qp = self._inject(bounce)
+        finally:
+            os.close(message)
+        return events.BounceDone(number, log.bounced(number, qp), qp)
 
     def _remove(self, numbers: list[int]) -> Iterator[events.Event]:
         try:
@@ -266,17 +297,22 @@ class StoreWork:
         yield events.Swept()
 
 
-def _broken(key: tuple[int, Channel]) -> Iterator[StoredRecipient]:
+def _pieces(descriptor: int) -> Iterator[bytes]:
+    """Yield what a file holds, from its beginning."""
+    position = 0
+    while piece := os.pread(descriptor, READ_SIZE, position):
+        yield piece
+        position += len(piece)
+
+
+def _raise_later(error: Exception) -> Iterator[StoredRecipient]:
     """Yield nothing: raise once what the reading of a pass has met."""
-    number, channel = key
-    raise DamagedMessage(f"trouble reading {channel} recipients of msg {number}".encode())
+    raise error
     yield  # makes this a generator: it raises when it is asked, not when it is made
 
 
 def _text(error: Exception) -> bytes:
     """Return what the log says about an error."""
-    if isinstance(error, StoreFailure) and error.reason:
-        return error.text
     if isinstance(error, Failure):
         return error.text
     if isinstance(error, OSError):
@@ -303,6 +339,11 @@ def _failed(  # noqa: PLR0911  a table: one answer for each kind of action
         case events.FinishChannel(number, channel):
             return events.ChannelFinished(number, channel, text)
         case events.Bounce(number):
-            return events.BounceFailed(number, log.BOUNCE_NOT_QUEUED)
+            if not damaged:
+                started = not isinstance(error, QueueNotStarted)
+                text = log.BOUNCE_NOT_QUEUED if started else log.QUEUE_NOT_STARTED
+            return events.BounceFailed(number, text, damaged)
+        case events.Survey():
+            return events.Surveyed((), [text], incomplete=True)
         case _:
             return events.Trouble(log.warning(text))

@@ -67,6 +67,8 @@ class WholeSystem:
         self._lay()
 
     def _lay(self) -> None:
+        # What is compared has the original's bytes.
+        trees.lay(f"{self.scratch.home}/control/bounceformat", "qsbmf\n", self.words)
         for top in ("control", "users"):
             for name, kind in (self.scenario.get(top) or {}).items():
                 trees.lay(f"{self.scratch.home}/{top}/{name}", kind, self.words)

@@ -22,6 +22,9 @@ from pyqmail.message.report import (
         (b"foo\n\n\n", b"<a@b>:\nfoo\n/\n\n"),
         (b"\n", b"<a@b>:\n\n\n"),
         (b"tab\tand \xe4\xff", b"<a@b>:\ntab\tand \xe4\xff\n\n"),
+        (b"one\r\ntwo\r\n", b"<a@b>:\none\r\ntwo\r\n\n"),
+        (b"one\r\n\r\n<c@d>:\r\n", b"<a@b>:\none\r\n?\n<c@d>:\r\n\n"),
+        (b"one\r\r<c@d>:\rno", b"<a@b>:\none??<c@d>:?no\n\n"),
     ],
 )
 def test_a_note_has_no_blank_line_before_its_end(text: bytes, note: bytes) -> None:
@@ -53,8 +56,18 @@ def test_a_bounce_says_what_it_is_about_and_where_the_copy_begins() -> None:
         b"I'm afraid I wasn't able to deliver your message to the following addresses.\n"
         b"This is a permanent error; I've given up. Sorry it didn't work out.\n\n"
     )
-    assert break_paragraph(b"joe@example.net") == (
-        b"--- Below this line is a copy of the message.\n\nReturn-Path: <joe@example.net>\n"
+    assert break_paragraph(100) == b"--- Below this line is a copy of the message.\n\n"
+
+
+@pytest.mark.parametrize(("size", "limit"), [(100, 0), (100, 100), (0, 0), (0, 100)])
+def test_a_message_that_is_not_too_long_is_not_said_to_be_cut(size: int, limit: int) -> None:
+    assert break_paragraph(size, limit) == break_paragraph(size)
+
+
+def test_the_sentence_that_says_where_the_copy_ends_belongs_to_the_break() -> None:
+    assert break_paragraph(101, 100) == (
+        b"--- Below this line is a copy of the message.\n"
+        b"It is too long to be returned whole: these are the first 100 of its 101 bytes.\n\n"
     )
 
 
@@ -63,6 +76,4 @@ def test_a_double_bounce_says_so() -> None:
         b"Hi. This is the qmail-send program at example.org.\n"
         b"I tried to deliver a bounce message to this address, but the bounce bounced!\n\n"
     )
-    assert break_paragraph(b"", double=True) == (
-        b"--- Below this line is the original bounce.\n\nReturn-Path: <>\n"
-    )
+    assert break_paragraph(9, double=True) == b"--- Below this line is the original bounce.\n\n"

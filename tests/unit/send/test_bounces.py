@@ -1,20 +1,51 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from email import message_from_bytes
+
 import pytest
 
 from pyqmail.control.maps import ColonMap, ConstantMap
-from pyqmail.send.bounces import BounceSettings, compose, note
+from pyqmail.send.bounces import (
+    BounceMessage,
+    BounceSettings,
+    FailedMessage,
+    compose,
+    note,
+)
 from pyqmail.send.routing import Routing
 
-SETTINGS = BounceSettings(b"MAILER-DAEMON", b"b.example", b"postmaster@b.example")
+SETTINGS = BounceSettings(
+    b"MAILER-DAEMON", b"b.example", b"postmaster@b.example", is_multipart=False, bouncemaxbytes=0
+)
+MULTIPART = replace(SETTINGS, is_multipart=True)
+NOTE = b"<x@y>:\nno\n\n"
+MESSAGE = b"Subject: hello\n\nthere\n"
+
+
+def failed(
+    reverse_path: bytes = b"joe@a.example", notes: bytes = NOTE, message: bytes = MESSAGE
+) -> FailedMessage:
+    # Small pieces, so that every seam is met.
+    def pieces(text: bytes) -> list[bytes]:
+        return [text[at : at + 7] for at in range(0, len(text), 7)]
+
+    return FailedMessage(
+        reverse_path, len(message), 0, lambda: pieces(message), lambda: pieces(notes)
+    )
+
+
+def composed(of: FailedMessage, settings: BounceSettings = SETTINGS) -> BounceMessage:
+    bounce = compose(of, settings, 0)
+    assert bounce is not None
+    return bounce
 
 
 def test_a_bounce_goes_to_the_sender_from_nobody() -> None:
-    bounce = compose(b"joe@a.example", b"<x@y>:\nno\n\n", SETTINGS, 0)
+    bounce = composed(failed())
 
-    assert bounce is not None
     assert (bounce.reverse_path, bounce.forward_path) == (b"", b"joe@a.example")
-    assert bounce.text == (
+    assert b"".join(bounce.pieces) == (
         b"Date: 1 Jan 1970 00:00:00 -0000\n"
         b"From: MAILER-DAEMON@b.example\n"
         b"To: joe@a.example\n"
@@ -28,20 +59,25 @@ def test_a_bounce_goes_to_the_sender_from_nobody() -> None:
         b"--- Below this line is a copy of the message.\n"
         b"\n"
         b"Return-Path: <joe@a.example>\n"
+        b"Subject: hello\n\nthere\n"
     )
 
 
-def test_a_failed_bounce_goes_to_the_administrator() -> None:
-    bounce = compose(b"", b"<x@y>:\nno\n\n", SETTINGS, 0)
+@pytest.mark.parametrize("settings", [SETTINGS, MULTIPART])
+def test_a_failed_bounce_goes_to_the_administrator(settings: BounceSettings) -> None:
+    bounce = composed(failed(b""), settings)
 
-    assert bounce is not None
     assert (bounce.reverse_path, bounce.forward_path) == (b"#@[]", b"postmaster@b.example")
-    assert b"but the bounce bounced!\n" in bounce.text
-    assert bounce.text.endswith(b"--- Below this line is the original bounce.\n\nReturn-Path: <>\n")
+    text = b"".join(bounce.pieces)
+    assert b"\nTo: postmaster@b.example\n" in text
+    assert b"but the bounce bounced!\n" in text
+    assert b"--- Below this line is the original bounce.\n\n" in text
+    assert b"\nReturn-Path: <>\nSubject: hello\n\nthere\n" in text
 
 
-def test_a_failed_double_bounce_goes_nowhere() -> None:
-    assert compose(b"#@[]", b"<x@y>:\nno\n\n", SETTINGS, 0) is None
+@pytest.mark.parametrize("settings", [SETTINGS, MULTIPART])
+def test_a_failed_double_bounce_goes_nowhere(settings: BounceSettings) -> None:
+    assert compose(failed(b"#@[]"), settings, 0) is None
 
 
 @pytest.mark.parametrize(
@@ -54,10 +90,36 @@ def test_a_failed_double_bounce_goes_nowhere() -> None:
     ],
 )
 def test_the_owner_of_a_list_gets_the_bounce(reverse_path: bytes, recipient: bytes) -> None:
-    bounce = compose(reverse_path, b"", SETTINGS, 0)
+    assert composed(failed(reverse_path)).forward_path == recipient
 
-    assert bounce is not None
-    assert bounce.forward_path == recipient
+
+def test_a_report_has_the_text_of_the_original_and_then_the_message() -> None:
+    header, _, body = b"".join(composed(failed()).pieces).partition(b"\n\n")
+    report = message_from_bytes(b"".join(composed(failed(), MULTIPART).pieces))
+
+    text, status, message = report.get_payload()
+
+    assert report.as_bytes().startswith(header + b"\n")
+    copy = message.get_payload()[0].as_bytes()
+    assert text.get_payload(decode=True) + copy == body
+    assert status.get_payload()[1]["Final-Recipient"] == "rfc822; x@y"
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, MULTIPART])
+def test_the_copy_ends_where_bouncemaxbytes_says(settings: BounceSettings) -> None:
+    settings = replace(settings, bouncemaxbytes=10)
+
+    text = b"".join(composed(failed(), settings).pieces)
+
+    assert b"these are the first 10 of its 22 bytes.\n\n" in text
+    assert b"Return-Path: <joe@a.example>\nSubject: h" in text
+    assert b"Subject: he" not in text
+
+
+def test_a_message_as_long_as_bouncemaxbytes_comes_back_whole() -> None:
+    settings = replace(SETTINGS, bouncemaxbytes=len(MESSAGE))
+
+    assert b"".join(composed(failed(), settings).pieces) == b"".join(composed(failed()).pieces)
 
 
 def test_a_note_names_the_recipient_without_the_prefix_of_its_domain() -> None:

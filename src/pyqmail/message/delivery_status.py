@@ -1,0 +1,166 @@
+"""What became of each recipient, for programs: message/delivery-status (RFC 3464).
+
+All is taken from the notes that the bounce shows to people: they are what the
+queue keeps, also where another qmail wrote them. The fields are in lines of
+their own making: nothing in a note can begin another one.
+"""
+
+from __future__ import annotations
+
+from pyqmail.message.address import needs_quotes, quote, split_address
+from pyqmail.message.date import rfc822_date
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Final
+
+ASCII_TYPE: Final = b"message/delivery-status"
+UTF8_TYPE: Final = b"message/global-delivery-status"  # RFC 6533 §4
+
+UNKNOWN_STATUS: Final = b"5.0.0"  # RFC 3463 §3.1: no more is known than that it failed
+MAX_REPLY_LINE: Final = 512  # bytes; RFC 5321 §4.5.3.1.5
+MAX_DIGITS: Final = 3  # of each number of an enhanced status code; RFC 3463 §2
+REPLY_DIGITS: Final = 3  # RFC 5321 §4.2
+
+_REMOTE_SAID = b"Remote host said: "
+_CONTROLS = bytes({*range(32), 127})
+_HIGH = bytes(range(128, 256))
+_NO_CONTROLS = bytes.maketrans(_CONTROLS, b"?" * len(_CONTROLS))
+_ASCII_ONLY = bytes.maketrans(_CONTROLS + _HIGH, b"?" * (len(_CONTROLS) + len(_HIGH)))
+_HIGH_AS_LETTERS = bytes.maketrans(_HIGH, b"x" * len(_HIGH))
+_DOMAIN_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-."
+
+
+class Failure:
+    """One recipient who did not get the message, and the words that say why; a value."""
+
+    __slots__ = ("recipient", "text")
+
+    def __init__(self, recipient: bytes, text: bytes) -> None:
+        self.recipient = recipient
+        self.text = text
+
+
+def parse_notes(pieces: Iterable[bytes]) -> Iterator[Failure]:
+    """Yield what the notes of a bounce say; what is no note is passed over."""
+    rest = b""
+    for piece in pieces:
+        *paragraphs, rest = (rest + piece).split(b"\n\n")
+        for paragraph in paragraphs:
+            yield from _parse_note(paragraph)
+    yield from _parse_note(rest)
+
+
+def _parse_note(paragraph: bytes) -> Iterator[Failure]:
+    first, _, text = paragraph.lstrip(b"\n").partition(b"\n")
+    if first.startswith(b"<") and first.endswith(b">:"):
+        yield Failure(first[1:-2], text)
+
+
+def is_international(recipient: bytes) -> bool:
+    """Does the address need RFC 6533? Bytes that are no UTF-8 are beyond help."""
+    return not recipient.isascii() and _is_utf8(recipient)
+
+
+def message_fields(reporting_mta: bytes, arrival: int) -> bytes:
+    """Return the fields about the message as a whole (RFC 3464 §2.2)."""
+    return b"Reporting-MTA: dns; %b\nArrival-Date: %b\n" % (
+        reporting_mta.translate(_ASCII_ONLY),
+        rfc822_date(arrival),
+    )
+
+
+def recipient_fields(failure: Failure, *, international: bool) -> bytes:
+    """Return the fields about one recipient (RFC 3464 §2.3), after their empty line.
+
+    `international`: they go into a part of `UTF8_TYPE`.
+    """
+    reply = _quoted_reply(failure.text)
+    fields = [
+        b"Final-Recipient: " + _typed_address(failure.recipient),
+        b"Action: failed",
+        b"Status: " + _status(failure.text, reply),
+    ]
+    if reply:
+        host = _remote_host(failure.text)
+        fields += [b"Remote-MTA: dns; " + host] if host else []
+        lines = [_plain(line[:MAX_REPLY_LINE], international=international) for line in reply]
+        fields.append(b"Diagnostic-Code: smtp; " + b"\n ".join(lines))
+    return b"\n" + b"\n".join(fields) + b"\n"
+
+
+def _plain(text: bytes, *, international: bool) -> bytes:
+    """Return `text` for a field: one line, and in the character set of the part."""
+    keeps_utf8 = international and _is_utf8(text)
+    return text.translate(_NO_CONTROLS if keeps_utf8 else _ASCII_ONLY)
+
+
+def _typed_address(recipient: bytes) -> bytes:
+    local, domain = split_address(recipient)
+    local = local if not needs_quotes(local.translate(_HIGH_AS_LETTERS)) else quote(local)
+    address = local if domain is None else local + b"@" + domain
+    if not is_international(recipient):
+        return b"rfc822; " + address.translate(_ASCII_ONLY)
+    # RFC 6533 §3: these have a meaning of their own, or would end the address.
+    for character in b"\\+= ":  # the backslash first: the others add some
+        address = address.replace(bytes((character,)), b"\\x{%02X}" % character)
+    return b"utf-8; " + address.translate(_NO_CONTROLS)
+
+
+def _status(text: bytes, reply: list[bytes]) -> bytes:
+    """Return the enhanced status code: as qmail writes it, or as the remote host says it."""
+    _, *pieces = text.split(b"(#")
+    candidates = [piece.partition(b")")[0] for piece in pieces]
+    candidates += [line[REPLY_DIGITS + 1 :].partition(b" ")[0] for line in reply]
+    return next(filter(_is_failure_status, candidates), UNKNOWN_STATUS)
+
+
+def _is_failure_status(code: bytes) -> bool:
+    """Say whether `code` is an enhanced status code (RFC 3463 §2) for something that failed.
+
+    Class 4 is one: qmail-send gave up after a transient failure.
+    """
+    first, _, rest = code.partition(b".")
+    subject, _, detail = rest.partition(b".")
+    return first in (b"4", b"5") and all(
+        number.isdigit() and len(number) <= MAX_DIGITS and (number == b"0" or number[:1] != b"0")
+        for number in (subject, detail)
+    )
+
+
+def _quoted_reply(text: bytes) -> list[bytes]:
+    """Return the lines of the SMTP reply that qmail-remote quotes; none if there is none."""
+    _, marker, rest = (b"\n" + text).partition(b"\n" + _REMOTE_SAID)
+    reply: list[bytes] = []
+    for line in rest.replace(b"\r", b"").split(b"\n") if marker else ():
+        code = line[:REPLY_DIGITS]
+        if (
+            len(code) < REPLY_DIGITS
+            or not code.isdigit()
+            or (reply and code != reply[0][:REPLY_DIGITS])
+        ):
+            break
+        reply.append(line)
+        if line[REPLY_DIGITS:][:1] != b"-":
+            break
+    return reply
+
+
+def _remote_host(text: bytes) -> bytes:
+    """Return the host that the line before its reply names, as RFC 3464 §2.1.2 wants it."""
+    before = (b"\n" + text).partition(b"\n" + _REMOTE_SAID)[0]
+    name = before.rpartition(b"\n")[2].removeprefix(b"Connected to ").partition(b" ")[0]
+    if not name.translate(None, b"0123456789."):
+        return b"[" + name + b"]" if name else b""
+    if b":" in name and not name.translate(None, b"0123456789abcdefABCDEF:."):
+        return b"[IPv6:" + name + b"]"
+    return b"" if name.translate(None, _DOMAIN_BYTES) else name
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
