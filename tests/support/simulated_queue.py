@@ -286,7 +286,7 @@ class World:
 
     def _do_bounce(self, action: events.Bounce) -> None:
         if self._fails():
-            self._answer(events.BounceFailed(action.number, b"warning: trouble injecting"))
+            self._answer(events.BounceFailed(action.number, b"trouble injecting"))
             return
         stored = self.disk[action.number]
         notes = b"".join(stored.notes) if action.notes is None else action.notes

@@ -21,7 +21,7 @@ from pyqmail.queue.file_store import FileStore
 from pyqmail.queue.store import StoreFailure
 from pyqmail.send import configuration, log
 from pyqmail.send.core import Core
-from pyqmail.send.daemon import SIGNALS, Daemon, SharedCleaner, adopt_queue, write_log
+from pyqmail.send.daemon import KEPT_FOR_LATER, Daemon, SharedCleaner, adopt_queue, write_log
 from pyqmail.send.hands import QueueNotStarted
 from pyqmail.send.spawners import SpawnerPipes, read_greetings
 from pyqmail.system.processes import set_title
@@ -63,8 +63,8 @@ class _CannotStart(Exception):  # noqa: N818  the word of the log line
 
 
 def _send(home: str, environ: Mapping[bytes, bytes]) -> int:
-    # Whoever sends one now means the qmail-send that is to come; Daemon lets them through.
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    # They mean the qmail-send that is to come; Daemon lets them through.
+    signal.pthread_sigmask(signal.SIG_BLOCK, KEPT_FOR_LATER)
     _go_to(home, log.NO_HOME)
     try:
         routing = configuration.read_routing(home)

@@ -15,26 +15,32 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from pyqmail.protocol import spawn
-from pyqmail.queue.store import CHANNELS, Channel, StoreFailure
+from pyqmail.queue.store import DamagedMessage, StoreFailure
 from pyqmail.send import events, log
 from pyqmail.send.hands import Hand, StoreWork
-from pyqmail.system.files import READ_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pyqmail.queue.file_store import Cleaner
-    from pyqmail.queue.store import Store
+    from pyqmail.queue.store import Channel, Store
     from pyqmail.send.bounces import BounceSettings
     from pyqmail.send.core import Core
     from pyqmail.send.hands import Inject
     from pyqmail.send.routing import Routing
+    from pyqmail.send.spawners import SpawnerPipes
 
-LOG: Final = 0  # descriptor; core reference: qmail-send(8)
+LOG: Final = 0  # descriptor; qmail-send(8)
+
+# The caller blocks these until run() listens: they would kill a process that only begins.
+# TERM may do just that; nothing is under way yet.
+KEPT_FOR_LATER: Final = (signal.SIGALRM, signal.SIGHUP)
 
 # Seconds. The clock that the core sees may be set while we sleep, so we never sleep long.
 MAX_SLEEP: Final = 300
+
+# Seconds at the end for a bounce whose program hangs. The core has waited for it before.
+LAST_WAIT: Final = 1
 
 
 class SharedCleaner:
@@ -48,84 +54,6 @@ class SharedCleaner:
         """Answer each request with one byte."""
         with self._lock:
             return self._cleaner.clean(requests)
-
-
-class SpawnerPipes:
-    """The two pipes to and from the spawner of one channel."""
-
-    def __init__(self, channel: Channel, jobs: int, reports: int, width: int) -> None:
-        self.channel = channel
-        self.lost = False
-        self._jobs = jobs
-        self._reports = reports
-        self._width = width
-        self._reader = spawn.ReportReader(width)
-        self._unsent = b""
-
-    def read_greeting(self) -> int | None:
-        """Wait for the spawner's first words: its number of slots, or None if it is gone."""
-        greeting = b""
-        while len(greeting) < self._width:
-            try:
-                piece = os.read(self._reports, self._width - len(greeting))
-            except OSError:
-                return None
-            if not piece:
-                return None
-            greeting += piece
-        return spawn.decode_greeting(greeting)
-
-    def attach(self, loop: asyncio.AbstractEventLoop, tell: Callable[[events.Event], None]) -> None:
-        """Have `tell` called with what the spawner reports."""
-        self._loop = loop
-        self._tell = tell
-        os.set_blocking(self._jobs, False)
-        os.set_blocking(self._reports, False)
-        loop.add_reader(self._reports, self._read)
-
-    def send(self, job: spawn.Job) -> None:
-        """Give a job to the spawner, as soon as it takes it."""
-        if self.lost:
-            return
-        waiting = bool(self._unsent)
-        self._unsent += spawn.encode_job(job, self._width)
-        if not waiting:
-            self._loop.call_soon(self._write)
-
-    def _write(self) -> None:
-        if self.lost:
-            return
-        try:
-            self._unsent = self._unsent[os.write(self._jobs, self._unsent) :]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self._lose()
-            return
-        if self._unsent:
-            self._loop.add_writer(self._jobs, self._write)
-        else:
-            self._loop.remove_writer(self._jobs)
-
-    def _read(self) -> None:
-        try:
-            data = os.read(self._reports, READ_SIZE)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self._lose()
-            return
-        for report in self._reader.feed(data):
-            self._tell(events.Reported(self.channel, report))
-
-    def _lose(self) -> None:
-        if not self.lost:
-            self.lost = True
-            self._loop.remove_reader(self._reports)
-            self._loop.remove_writer(self._jobs)
-            self._tell(events.SpawnerLost(self.channel))
 
 
 class Daemon:
@@ -154,19 +82,26 @@ class Daemon:
         """Schedule deliveries until TERM, or until a neighbour is gone."""
         self._loop = asyncio.get_running_loop()
         self._end = self._loop.create_future()
+        self._listen()
+        # After that: threads, and the programs they start, inherit what is blocked.
         self._work = StoreWork(self._store, settings, inject)
-        self._hands = [Hand(self._work.work, self._tell_from_thread) for _ in range(3)]
+        self._hands = [
+            Hand(self._work.work, self._tell_from_thread, self._fail_from_thread) for _ in range(3)
+        ]
         self._store_hand, self._bounce_hand, self._sweep_hand = self._hands
+        self._carry_out(self._core.start(time.time()))
+        self._set_alarm()
+        await self._end
+        self._loop.remove_reader(self._store.arrivals())
+
+    def _listen(self) -> None:
         for pipes in self._spawners.values():
             pipes.attach(self._loop, self._tell)
         self._loop.add_reader(self._store.arrivals(), self._on_trigger)
         self._loop.add_signal_handler(signal.SIGTERM, self._tell, events.ExitRequested())
         self._loop.add_signal_handler(signal.SIGALRM, self._tell, events.RetryRequested())
         self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
-        self._carry_out(self._core.start(time.time()))
-        self._set_alarm()
-        await self._end
-        self._loop.remove_reader(self._store.arrivals())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, KEPT_FOR_LATER)
 
     # What happened.
 
@@ -178,6 +113,14 @@ class Daemon:
 
     def _tell_from_thread(self, happened: list[events.Event]) -> None:
         self._loop.call_soon_threadsafe(self._tell_all, happened)
+
+    def _fail_from_thread(self, error: BaseException) -> None:
+        self._loop.call_soon_threadsafe(self._fail, error)
+
+    def _fail(self, error: BaseException) -> None:
+        # A core, or a thread, that has failed once must not decide about mail again.
+        if not self._end.done():
+            self._end.set_exception(error)
 
     def _tell_all(self, happened: list[events.Event]) -> None:
         for event in happened:
@@ -202,9 +145,7 @@ class Daemon:
         try:
             self._carry_out(self._core.handle(happened, time.time()))
         except Exception as error:  # noqa: BLE001  it ends the process, and is logged there
-            # A core that has failed once must not decide about mail again.
-            if not self._end.done():
-                self._end.set_exception(error)
+            self._fail(error)
             return
         self._set_alarm()
 
@@ -236,8 +177,9 @@ class Daemon:
 
     def _exit(self) -> None:
         self._work.stopping = True
-        for hand in self._hands:
-            hand.finish()
+        self._store_hand.finish()
+        self._sweep_hand.finish()
+        self._bounce_hand.finish(LAST_WAIT)
         if not self._end.done():
             self._end.set_result(None)
 
@@ -246,21 +188,12 @@ def adopt_queue(core: Core, store: Store) -> None:
     """Tell `core` what the queue holds from an earlier run; log what cannot be read."""
     now = time.time()
     for scheduled in store.scheduled_messages():
-        if isinstance(scheduled, StoreFailure):
-            write_log([log.warning(scheduled.text)])
-        else:
+        if not isinstance(scheduled, StoreFailure):
             core.adopt(scheduled, now)
-
-
-def read_greetings(spawners: Mapping[Channel, SpawnerPipes]) -> dict[Channel, int] | None:
-    """Return how many slots each spawner has; None if one of them is gone."""
-    slots: dict[Channel, int] = {}
-    for channel in CHANNELS:
-        count = spawners[channel].read_greeting()
-        if count is None:
-            return None
-        slots[channel] = count
-    return slots
+            continue
+        write_log([log.warning(scheduled.text)])
+        if not isinstance(scheduled, DamagedMessage):
+            core.adopt_more_later(now)
 
 
 def write_log(lines: Sequence[bytes]) -> None:

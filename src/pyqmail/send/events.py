@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyqmail.protocol.spawn import Job, Report
-    from pyqmail.queue.store import Channel, Recipient, Settled, StoredRecipient
+    from pyqmail.queue.store import Channel, Recipient, Scheduled, Settled, StoredRecipient
     from pyqmail.send.routing import Routing
 
 
@@ -170,10 +170,11 @@ class BounceDone(Answer):
 
 @dataclass(frozen=True, slots=True)
 class BounceFailed(Answer):
-    """The sender could not be told yet; `line` is for the log."""
+    """The sender could not be told yet; trying again helps unless `damaged`."""
 
     number: int
-    line: bytes
+    text: bytes
+    damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,18 @@ class RemoveDone(Answer):
 
     number: int
     trouble: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed(Answer):
+    """These messages are settled; for what could not be read there are lines in `troubles`.
+
+    `incomplete`: another survey may find more.
+    """
+
+    scheduled: Sequence[Scheduled]
+    troubles: Sequence[bytes]
+    incomplete: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +337,11 @@ class SetRetryTime(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class Survey(Action):
+    """List all settled messages, as at the start. Answered: Surveyed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sweep(Action):
     """Look for what failed acceptances left behind. Swept follows, but is not waited for."""
 
@@ -333,9 +351,9 @@ class Exit(Action):
     """End the process once all actions before this one are carried out."""
 
 
-IN_FLIGHT = frozenset(
+ANSWERED = frozenset(
     {
         *(LookForNew, ReadNew, Settle, SettleFromEnvelope, ReadRecipients),
-        *(RecordFailure, FinishChannel, Bounce, Remove),
+        *(RecordFailure, FinishChannel, Bounce, Remove, Survey),
     }
 )

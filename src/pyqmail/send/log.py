@@ -33,11 +33,12 @@ NO_MUTEX: Final = b"alert: cannot start: unable to open mutex"
 NO_SPAWNER: Final = b"alert: cannot start: hath the daemon spawn no fire?"
 CLEANER_LOST: Final = b"alert: oh no! lost qmail-clean connection! dying..."
 SPAWNER_LOST: Final = b"alert: oh no! lost spawn connection! dying..."
+REREAD_NO_HOME: Final = b"alert: unable to reread controls: unable to switch to home directory"
 REREAD_LOCALS: Final = b"alert: unable to reread control/locals"
 REREAD_VIRTUALDOMAINS: Final = b"alert: unable to reread control/virtualdomains"
 NOTE_NOT_WRITTEN: Final = b"alert: unable to append to bounce message; HELP! sleeping..."
-BOUNCE_NOT_QUEUED: Final = b"warning: trouble injecting bounce message, will try later"
-QUEUE_NOT_STARTED: Final = b"warning: unable to start qmail-queue, will try later"
+BOUNCE_NOT_QUEUED: Final = b"trouble injecting bounce message, will try later"
+QUEUE_NOT_STARTED: Final = b"unable to start qmail-queue, will try later"
 REPORT_OUT_OF_RANGE: Final = b"warning: internal error: delivery report out of range"
 
 
@@ -113,6 +114,11 @@ def warning(text: bytes) -> bytes:
 def will_try_again(text: bytes) -> bytes:
     """Return the warning that something goes on later."""
     return b"warning: " + text + b"; will try again later"
+
+
+def sleeping(text: bytes) -> bytes:
+    """Return the alert that something goes on in a few seconds."""
+    return b"alert: " + text + b", sleeping..."
 
 
 def set_aside(number: int, text: bytes) -> bytes:
