@@ -1,0 +1,347 @@
+"""qmailctl: setup, user, check, queue. `run` is in test_qmailctl_run.py."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pty
+import subprocess
+import termios
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.support.children import NOBODY, as_ordinary_user
+from tests.support.places import ordinary_place
+from tests.support.private_home import why_not
+
+from pyqmail.home.setup import setup
+from pyqmail.queue import layout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
+]
+
+Done = subprocess.CompletedProcess[str]
+
+
+class Qmailctl:
+    """Runs qmailctl as an ordinary user, or as who calls."""
+
+    def __init__(self, launchers: str, place: Path) -> None:
+        self.argv = [f"{launchers}/qmailctl"]
+        self.place = place
+        self.home = place / "home"
+
+    def options(self, environ: dict[str, str], *, as_root: bool) -> dict[str, Any]:
+        variables = {"PATH": os.defpath, "QMAILHOME": str(self.home)}
+        options: dict[str, Any] = {"env": variables | environ, "cwd": "/"}
+        if os.getuid() == 0 and not as_root:
+            options |= {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        return options
+
+    def __call__(self, *arguments: str, as_root: bool = False, **environ: str) -> Done:
+        done = subprocess.run(
+            [*self.argv, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            **self.options(environ, as_root=as_root),
+        )
+        assert "Traceback" not in done.stderr
+        return done
+
+    def on_a_terminal(self, *arguments: str) -> str:
+        """Return what people see."""
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (24, 200))
+        with subprocess.Popen(
+            [*self.argv, *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            **self.options({"TERM": "xterm", "NO_COLOR": "1"}, as_root=False),
+        ):
+            os.close(theirs)
+            seen = _read_terminal(ours)
+        return seen.decode()
+
+
+def _read_terminal(descriptor: int) -> bytes:
+    pieces = []
+    with open(descriptor, "rb", buffering=0) as terminal:
+        try:
+            while piece := terminal.read(4096):
+                pieces.append(piece)
+        except OSError as error:  # Linux's way to say that the other end is closed
+            if error.errno != errno.EIO:
+                raise
+    return b"".join(pieces)
+
+
+@pytest.fixture
+def unmade(launchers: str) -> Iterator[Qmailctl]:
+    """Give qmailctl for a home that is not there yet."""
+    with ordinary_place() as place:
+        yield Qmailctl(launchers, place)
+
+
+@pytest.fixture
+def qmailctl(unmade: Qmailctl) -> Qmailctl:
+    """Give qmailctl for a home that is made."""
+    as_ordinary_user(lambda: setup(str(unmade.home), b"mail.example.org", None, ()).name)
+    return unmade
+
+
+def queue_message(home: Path, number: int, reverse_path: bytes) -> None:
+    """Put a message into the queue that is preprocessed and waits."""
+    queue = home / "queue"
+    for path, text in (
+        (layout.message_path(number), b"x" * 246),
+        (layout.info_path(number), b"F" + reverse_path + b"\0"),
+    ):
+        (queue / path).write_bytes(text)
+        os.utime(queue / path, (1735873506, 1735873506))
+        os.chown(queue / path, home.stat().st_uid, -1)
+
+
+# The command line.
+
+
+def test_without_a_command_it_shows_what_there_is(unmade: Qmailctl) -> None:
+    asked, silent = unmade("--help"), unmade()
+
+    assert (asked.returncode, silent.returncode) == (0, 100)
+    for command in ("setup", "run", "check", "user", "queue"):
+        assert command in asked.stdout
+        assert command in silent.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["nonsense"], "No such command 'nonsense'"),
+        (["user", "add"], "Missing argument 'NAME'"),
+        (["setup"], "Missing option '--host'"),
+        (["check", "--nonsense"], "No such option"),
+    ],
+)
+def test_a_command_line_that_is_wrong_ends_with_100(
+    unmade: Qmailctl, arguments: list[str], text: str
+) -> None:
+    done = unmade(*arguments)
+
+    assert (done.returncode, done.stdout) == (100, "")
+    assert text in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["user", "add", "aku"], ["user", "list"], ["run"], ["check"], ["queue", "list"]],
+)
+def test_a_home_that_is_not_there_is_told_of(unmade: Qmailctl, arguments: list[str]) -> None:
+    done = unmade(*arguments)
+
+    assert (done.returncode, done.stdout) == (100, "")
+    assert done.stderr == (
+        f"qmailctl: fatal: there is no home {unmade.home}: "
+        f"make one with qmailctl setup --home {unmade.home}\n"
+    )
+
+
+def test_a_home_without_a_path_is_not_the_working_directory(unmade: Qmailctl) -> None:
+    done = unmade("setup", "--host", "mail.example.org", "--home", "")
+
+    assert (done.returncode, done.stderr) == (
+        100,
+        "qmailctl: fatal: the path of the home is empty\n",
+    )
+
+
+# setup
+
+
+def test_setup_makes_a_home_and_says_what_comes_next(unmade: Qmailctl) -> None:
+    done = unmade("setup", "--host", "mail.example.org", "--home", str(unmade.home), QMAILHOME="/x")
+
+    owner = "nobody" if os.getuid() == 0 else ""
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{unmade.home} is a home of {owner}")
+    assert done.stdout.endswith(
+        f"Next: qmailctl user add NAME --home {unmade.home}; qmailctl run --home {unmade.home}\n"
+    )
+    assert os.readlink(unmade.home / "bin" / "qmail-inject") == "pyqmail"
+    assert unmade("check").stdout == ""
+
+
+def test_setup_where_nothing_can_be_made_names_the_folder(unmade: Qmailctl) -> None:
+    done = unmade("setup", "--host", "mail.example.org", "--home", f"{unmade.place}/a/b")
+
+    assert (done.returncode, done.stderr) == (
+        111,
+        f"qmailctl: fatal: {unmade.place}/a/b: No such file or directory\n",
+    )
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, as sudo does")
+def test_a_home_made_with_sudo_belongs_to_who_asked(unmade: Qmailctl) -> None:
+    os.chmod(unmade.place, 0o777)
+
+    done = unmade("setup", "--host", "mail.example.org", as_root=True, SUDO_USER="daemon")
+
+    assert done.stdout.startswith(f"{unmade.home} is a home of daemon for mail.example.org.\n")
+    assert unmade.home.stat().st_uid == 1
+
+
+# user
+
+
+def test_a_user_is_added_listed_and_removed(qmailctl: Qmailctl) -> None:
+    folder = f"{qmailctl.home}/home/aku"
+
+    added, listed = qmailctl("user", "add", "aku"), qmailctl("user", "list")
+    as_json, removed = qmailctl("user", "list", "--json"), qmailctl("user", "remove", "aku")
+
+    assert added.stdout == f"Mail for aku goes to {folder}/Maildir.\n"
+    assert listed.stdout == f"aku\t{folder}\n"
+    assert json.loads(as_json.stdout) == [{"name": "aku", "folder": folder}]
+    assert removed.stdout == f"Mail for aku bounces from now on; {folder} stays.\n"
+    assert qmailctl("user", "list", "--json").stdout == "[]\n"
+    assert os.path.isdir(folder)
+
+
+def test_a_user_can_be_removed_with_all_his_mail(qmailctl: Qmailctl) -> None:
+    qmailctl("user", "add", "aku")
+
+    done = qmailctl("user", "remove", "aku", "--with-mail")
+
+    assert done.stdout.endswith("/home/aku is deleted.\n")
+    assert not (qmailctl.home / "home" / "aku").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["add", "Aku"], "not a name for a user: Aku: use lower-case letters, digits and -_.+"),
+        (["add", "../aku"], "not a name for a user: ../aku"),
+        (["remove", "aku"], "there is no user aku"),
+    ],
+)
+def test_what_cannot_be_a_user_is_refused(
+    qmailctl: Qmailctl, arguments: list[str], text: str
+) -> None:
+    done = qmailctl("user", *arguments)
+
+    assert (done.returncode, done.stderr) == (100, f"qmailctl: fatal: {text}\n")
+
+
+def test_a_broken_line_is_named_with_file_and_number(qmailctl: Qmailctl) -> None:
+    (qmailctl.home / "users" / "assign").write_text("=a:b:1:2:/:::\n+c:d\n.\n")
+
+    done = qmailctl("user", "list")
+
+    assert (done.returncode, done.stderr) == (
+        111,
+        "qmailctl: fatal: users/assign line 2: fewer than seven colons\n",
+    )
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, who becomes the owner of a home")
+def test_what_root_adds_belongs_to_the_owner_of_the_home(qmailctl: Qmailctl) -> None:
+    qmailctl("user", "add", "aku", as_root=True)
+
+    top = qmailctl.home / "home" / "aku"
+    assert {path.stat().st_uid for path in [top, *top.rglob("*")]} == {NOBODY}
+
+
+# check
+
+
+def test_check_finds_nothing_in_a_new_home(launchers: str, unmade: Qmailctl) -> None:
+    assert launchers
+    unmade("setup", "--host", "mail.example.org")
+
+    done = unmade("check")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_check_names_file_and_line_and_ends_with_100(qmailctl: Qmailctl) -> None:
+    (qmailctl.home / "control" / "databytes").write_text("lots\n")
+
+    plain, as_json = qmailctl("check"), qmailctl("check", "--json")
+
+    assert plain.returncode == as_json.returncode == 100
+    assert plain.stdout == "error\tcontrol/databytes line 1\tnot a number: lots\n"
+    assert json.loads(as_json.stdout) == [
+        {"level": "error", "place": "control/databytes line 1", "text": "not a number: lots"}
+    ]
+
+
+def test_check_ends_with_0_if_nothing_is_worse_than_odd(qmailctl: Qmailctl) -> None:
+    (qmailctl.home / "alias" / ".qmail-root").unlink()
+
+    done = qmailctl("check")
+
+    assert done.returncode == 0
+    assert done.stdout == "warning\talias/.qmail-root\tis missing: mail to root bounces\n"
+
+
+# queue
+
+
+def test_the_queue_is_listed(qmailctl: Qmailctl) -> None:
+    queue_message(qmailctl.home, 53, b"aku@example.org")
+
+    plain, as_json = qmailctl("queue", "list"), qmailctl("queue", "list", "--json")
+
+    assert plain.stdout == "53\t3 Jan 2025 03:05:06 -0000\t246\taku@example.org\t\n"
+    assert json.loads(as_json.stdout) == [
+        {
+            "number": 53,
+            "date": "3 Jan 2025 03:05:06 -0000",
+            "size": 246,
+            "sender": "aku@example.org",
+            "state": "",
+        }
+    ]
+
+
+def test_a_sender_cannot_write_on_the_terminal(qmailctl: Qmailctl) -> None:
+    queue_message(qmailctl.home, 53, b"[bold]a[/b]\x1b[2J\t\xff@example.org")
+
+    plain, seen = qmailctl("queue", "list"), qmailctl.on_a_terminal("queue", "list")
+
+    shown = r"[bold]a[/b]\x1b[2J\t\xff@example.org"
+    assert plain.stdout.split("\t")[3] == shown
+    assert shown in seen
+
+
+def test_people_see_a_table_or_that_there_is_nothing(qmailctl: Qmailctl) -> None:
+    nothing = qmailctl.on_a_terminal("queue", "list")
+    queue_message(qmailctl.home, 53, b"aku@example.org")
+
+    table = qmailctl.on_a_terminal("queue", "list")
+
+    assert nothing == "No message waits.\r\n"
+    assert "number" in table
+    assert "aku@example.org" in table
+
+
+def test_a_message_that_cannot_be_read_hides_no_other(qmailctl: Qmailctl) -> None:
+    queue_message(qmailctl.home, 53, b"aku@example.org")
+    queue_message(qmailctl.home, 54, b"kamu@example.org")
+    (qmailctl.home / "queue" / layout.message_path(53)).unlink()
+
+    lines = sorted(qmailctl("queue", "list").stdout.splitlines())
+
+    assert lines[0] == "53\t\t\t\ttrouble: file does not exist"
+    assert lines[1].startswith("54\t")
