@@ -20,6 +20,9 @@ UTF8_TYPE: Final = b"message/global-delivery-status"  # RFC 6533 §4
 
 UNKNOWN_STATUS: Final = b"5.0.0"  # RFC 3463 §3.1: no more is known than that it failed
 MAX_REPLY_LINE: Final = 512  # bytes; RFC 5321 §4.5.3.1.5
+MAX_DOMAIN: Final = 255  # bytes; RFC 5321 §4.5.3.1.2
+# Bytes of an address that are shown: RFC 5321 §4.5.3.1.3 allows 256, a line of 7bit has 998.
+MAX_ADDRESS: Final = 900
 MAX_DIGITS: Final = 3  # of each number of an enhanced status code; RFC 3463 §2
 REPLY_DIGITS: Final = 3  # RFC 5321 §4.2
 
@@ -66,7 +69,7 @@ def is_international(recipient: bytes) -> bool:
 def message_fields(reporting_mta: bytes, arrival: int) -> bytes:
     """Return the fields about the message as a whole (RFC 3464 §2.2)."""
     return b"Reporting-MTA: dns; %b\nArrival-Date: %b\n" % (
-        reporting_mta.translate(_ASCII_ONLY),
+        reporting_mta[:MAX_DOMAIN].translate(_ASCII_ONLY),
         rfc822_date(arrival),
     )
 
@@ -101,11 +104,12 @@ def _typed_address(recipient: bytes) -> bytes:
     local = local if not needs_quotes(local.translate(_HIGH_AS_LETTERS)) else quote(local)
     address = local if domain is None else local + b"@" + domain
     if not is_international(recipient):
-        return b"rfc822; " + address.translate(_ASCII_ONLY)
+        return b"rfc822; " + address[:MAX_ADDRESS].translate(_ASCII_ONLY)
     # RFC 6533 §3: these have a meaning of their own, or would end the address.
     for character in b"\\+= ":  # the backslash first: the others add some
         address = address.replace(bytes((character,)), b"\\x{%02X}" % character)
-    return b"utf-8; " + address.translate(_NO_CONTROLS)
+    shown = address[:MAX_ADDRESS].decode(errors="ignore").encode()  # no half of a character
+    return b"utf-8; " + shown.translate(_NO_CONTROLS)
 
 
 def _status(text: bytes, reply: list[bytes]) -> bytes:
@@ -151,8 +155,10 @@ def _remote_host(text: bytes) -> bytes:
     """Return the host that the line before its reply names, as RFC 3464 §2.1.2 wants it."""
     before = (b"\n" + text).partition(b"\n" + _REMOTE_SAID)[0]
     name = before.rpartition(b"\n")[2].removeprefix(b"Connected to ").partition(b" ")[0]
+    if not name or len(name) > MAX_DOMAIN:
+        return b""
     if not name.translate(None, b"0123456789."):
-        return b"[" + name + b"]" if name else b""
+        return b"[" + name + b"]"
     if b":" in name and not name.translate(None, b"0123456789abcdefABCDEF:."):
         return b"[IPv6:" + name + b"]"
     return b"" if name.translate(None, _DOMAIN_BYTES) else name

@@ -148,6 +148,16 @@ def test_the_type_of_an_address_tells_what_it_is_made_of(recipient: bytes, shown
     assert is_international(recipient) is shown.startswith(b"utf-8;")
 
 
+@pytest.mark.parametrize("letter", ["x", "ü", "+ü"])
+def test_a_field_is_never_longer_than_a_line_may_be(letter: str) -> None:
+    text = b"h" * 1000 + b" does not like recipient.\nRemote host said: 550 " + b"x" * 1000
+
+    found = fields(text, letter.encode() * 1000 + b"@d", international=True)
+
+    assert max(map(len, found)) < 998
+    assert found[0].decode()
+
+
 def test_a_diagnostic_keeps_utf8_only_where_the_part_may_have_it() -> None:
     text = "Remote host said: 550 kein Fräulein".encode()
 
