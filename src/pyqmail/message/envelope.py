@@ -10,11 +10,13 @@ from pyqmail.message.address import split_address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 NULL = b""  # a bounce: must not cause another to its sender. RFC 5321 §4.5.5.
 DOUBLE_BOUNCE = b"#@[]"  # no address can be this one: `#` at no host
 VERP_SUFFIX = b"-@[]"
+
+_LOOSE_PATHS = 1000  # an object for each of these costs no memory worth saving
 
 
 class Envelope:
@@ -36,6 +38,36 @@ class Envelope:
 
     def __repr__(self) -> str:
         return f"Envelope({self.reverse_path!r}, {self.forward_paths!r})"
+
+
+class PackedPaths:
+    """Forward paths that a message may have a million of; a path ends at its first NUL."""
+
+    __slots__ = ("_loose", "_packed")
+
+    def __init__(self) -> None:
+        self._packed = bytearray()
+        self._loose: list[bytes] = []  # the latest
+
+    def append(self, path: bytes) -> None:
+        """Take one more path."""
+        self._loose.append(path if b"\0" not in path else before_nul(path))
+        if len(self._loose) == _LOOSE_PATHS:
+            self._packed += b"\0".join(self._loose) + b"\0"
+            self._loose.clear()
+
+    def __iter__(self) -> Iterator[bytes]:
+        start = 0
+        while start < len(self._packed):
+            end = self._packed.index(b"\0", start)
+            yield bytes(self._packed[start:end])
+            start = end + 1
+        yield from self._loose
+
+
+def before_nul(path: bytes) -> bytes:
+    """Return what an envelope keeps of `path`: there, a NUL ends it."""
+    return path.partition(b"\0")[0]
 
 
 def expand_verp(reverse_path: bytes, forward_path: bytes) -> bytes:

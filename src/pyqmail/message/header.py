@@ -8,17 +8,48 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _NAME_BYTES = bytes(range(33, 127))  # RFC 5322 §3.6.8
 
 
-class HeaderSection:
-    """The fields of a message, and what of its body has been read with them.
+class HeaderReader:
+    """Gives the fields of a message one after the other, and keeps none.
 
-    `body_start` is empty if the input ended inside the header section;
-    otherwise it begins with the empty line.
+    Iterate over it once; from `lines` it takes those of the header section,
+    and not a line more. The end of the section is an empty line, or the first
+    line that is neither a field nor the continuation of one; such a line
+    belongs to the body. A line that begins `From ` is given as the field
+    MBOX-Line.
+
+    `body_start` is what of the body has been read then: empty if the input
+    ended inside the header section; otherwise it begins with the empty line.
     """
+
+    __slots__ = ("_lines", "body_start")
+
+    def __init__(self, lines: Iterable[bytes]) -> None:
+        self._lines = lines
+        self.body_start = b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        field = bytearray()  # many short lines need little memory in it
+        for line in self._lines:
+            if field and line[0] in b" \t":
+                field += line
+                continue
+            if field:
+                yield _complete(field)
+            field = bytearray(b"MBOX-Line: " + line if line.startswith(b"From ") else line)
+            if not is_field(field):
+                self.body_start = _complete(field) if line == b"\n" else b"\n" + _complete(field)
+                return
+        if field:
+            yield _complete(field)
+
+
+class HeaderSection:
+    """The fields of a message, and what of its body has been read with them."""
 
     __slots__ = ("body_start", "fields")
 
@@ -28,38 +59,16 @@ class HeaderSection:
 
 
 def read_header(lines: Iterable[bytes]) -> HeaderSection:
-    """Read the header section from the lines of a message, and not a line more.
-
-    Its end is an empty line, or the first line that is neither a field nor the
-    continuation of one; such a line belongs to the body. A line that begins
-    `From ` is kept as the field MBOX-Line.
-    """
-    fields: list[bytes] = []
-    pieces: list[bytes] = []  # the lines of the last field
-    body_start = b""
-    for line in map(_complete_line, lines):
-        if pieces and line[0] in b" \t":
-            pieces.append(line)
-            continue
-        fields += _joined(pieces)
-        pieces = [b"MBOX-Line: ", line] if line.startswith(b"From ") else [line]
-        if not is_field(pieces[0]):
-            body_start = line if line == b"\n" else b"\n" + line
-            pieces = []
-            break
-    fields += _joined(pieces)
-    return HeaderSection(fields, body_start)
+    """Read a whole header section; see HeaderReader."""
+    reader = HeaderReader(lines)
+    return HeaderSection(list(reader), reader.body_start)
 
 
-def _complete_line(line: bytes) -> bytes:
-    return line if line.endswith(b"\n") else line + b"\n"
+def _complete(text: bytearray) -> bytes:
+    return bytes(text) if text.endswith(b"\n") else bytes(text + b"\n")
 
 
-def _joined(pieces: list[bytes]) -> list[bytes]:
-    return [b"".join(pieces)] if pieces else []
-
-
-def is_field(line: bytes) -> bool:
+def is_field(line: bytes | bytearray) -> bool:
     """Does `line` begin with the name of a field and a colon?"""
     name, colon, _ = line.partition(b":")
     name = name.rstrip(b" \t")

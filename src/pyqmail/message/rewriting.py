@@ -7,31 +7,15 @@ each address in its completed form.
 
 from __future__ import annotations
 
-from itertools import takewhile
-
-from pyqmail.message.tokens import (
-    AT,
-    ATOM,
-    COLON,
-    COMMA,
-    COMMENT,
-    DOT,
-    LEFT,
-    LITERAL,
-    QUOTED,
-    FieldSyntaxError,
-    Token,
-)
+from pyqmail.message.tokens import EMPTY, FieldSyntaxError, address_of, windows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Final
 
-    # Gets the tokens of an address, from left to right, and returns the completed ones.
-    Complete = Callable[[list[Token]], list[Token]]
-
-_DISPLAY_NAME: Final = (ATOM, QUOTED, COMMENT, AT.kind, DOT.kind)
+    # Gets an address, and returns the completed one.
+    Complete = Callable[[str], str]
 
 
 class Completion:
@@ -39,85 +23,113 @@ class Completion:
 
     __slots__ = ("_default_domain", "_default_host", "_plus_domain")
 
-    def __init__(
-        self, default_host: list[Token], default_domain: list[Token], plus_domain: list[Token]
-    ) -> None:
+    def __init__(self, default_host: str, default_domain: str, plus_domain: str) -> None:
         """Take the tokens of `@host`, `.domain` and `.domain`."""
-        self._default_host = default_host
         self._default_domain = default_domain
         self._plus_domain = plus_domain
+        self._default_host = self._with_full_domain(default_host)
 
-    def complete(self, address: list[Token]) -> list[Token]:
+    def complete(self, address: str) -> str:
         """Return `address` with a full domain.
 
         The null address and one in the domain `[]` stay as they are.
         """
-        if not address or address[-2:] == [AT, _EMPTY_LITERAL]:
+        if address.endswith("@[]"):
             return address
-        address = _without_route(address)
-        if address and address[-1] is DOT:
-            address = address[:-1]
-        if address and address[-1] is AT:
-            address = address[:-1]
-        return self._with_domain(address) if address else address
+        if address.startswith("@"):
+            address = _without_route(address)
+        address = address.removesuffix(".").removesuffix("@")
+        if "@" in address:
+            return self._with_full_domain(address)
+        return address + self._default_host if address else ""
 
-    def _with_domain(self, address: list[Token]) -> list[Token]:
-        if AT not in address:
-            address = address + self._default_host
-        last = address[-1]
-        if last.kind == ATOM and last.text.endswith(b"+"):
-            address = [*address[:-1], Token(ATOM, last.text[:-1]), *self._plus_domain]
-        if not _is_domain_full(address):
-            address = address + self._default_domain
-        return address
+    def _with_full_domain(self, address: str) -> str:
+        if address.endswith("+"):
+            address = address[:-1] + EMPTY + self._plus_domain
+        domain = address.rpartition("@")[2]
+        is_full = "." in domain or "[" in domain
+        return address if is_full else address + self._default_domain
 
 
-_EMPTY_LITERAL: Final = Token(LITERAL, b"")
-
-
-def _without_route(address: list[Token]) -> list[Token]:
+def _without_route(address: str) -> str:
     """Take off a source route, `@host,@host:`; RFC 5321 §4.1.2 lets us ignore it."""
-    if address[0] is not AT:
-        return address
-    return address[address.index(COLON) + 1 :] if COLON in address else []
+    return address.partition(":")[2].lstrip(" ")
 
 
-def _is_domain_full(address: list[Token]) -> bool:
-    """Has the domain, which follows the last `@`, a dot or a literal in it?"""
-    domain = takewhile(lambda token: token is not AT, reversed(address))
-    return any(token is DOT or token.kind == LITERAL for token in domain)
-
-
-def rewrite_list(tokens: list[Token], complete: Complete) -> list[Token]:
+def rewrite_list(tokens: str, complete: Complete) -> Iterator[str]:
     """Return the address list `tokens` with every address replaced by what `complete` returns.
 
-    `complete` is called for the last address first. If the list is malformed,
+    The list comes in pieces, from left to right. `complete` has been called
+    for each address then, for the last one first. If the list is malformed,
     FieldSyntaxError is raised, and addresses to the right of the error have
     been handed to `complete` by then.
     """
-    return _ListRewriter(tokens, complete).rewrite()
+    return _from_left_to_right(_ListRewriter(tokens, complete).rewrite())
+
+
+def _from_left_to_right(pieces: list[str]) -> Iterator[str]:
+    while pieces:
+        yield pieces.pop()  # a piece that is used needs no memory any more
 
 
 class _ListRewriter:
-    """The state of reading one list; `output` and `address` grow from right to left."""
+    """The state of reading one list; everything in it grows from right to left."""
 
-    __slots__ = ("address", "complete", "in_group", "output", "rest", "word_allowed")
+    __slots__ = (
+        *("address", "complete", "in_group", "output"),
+        *("pieces", "rest", "windows", "word_allowed"),
+    )
 
-    def __init__(self, tokens: list[Token], complete: Complete) -> None:
-        self.rest = list(tokens)
+    def __init__(self, tokens: str, complete: Complete) -> None:
+        self.windows = list(windows(tokens))
+        self.rest: list[str] = []  # tokens of one window
         self.complete = complete
-        self.output: list[Token] = []
-        self.address: list[Token] = []
+        self.output: list[str] = []
+        self.pieces: list[str] = []  # of output, each in the right order
+        self.address: list[str] = []
         self.in_group = False
         self.word_allowed = True  # else a word begins the next address: a comma is missing
 
-    def rewrite(self) -> list[Token]:
-        while self.rest:
+    def rewrite(self) -> list[str]:
+        while self.rest or self.windows:
+            if not self.rest:
+                self.windows[-1] = self._without_plain_addresses(self.windows[-1])
+                self._next_window()
             token = self.rest.pop()
-            _ACTIONS[token.kind](self, token)
+            _ACTIONS.get(token[0], _ListRewriter.part_of_address)(self, token)
         self._finish_address()
-        self.output.reverse()
-        return self.output
+        self._collect()
+        return self.pieces
+
+    def _next_window(self) -> bool:
+        """Go on with the next window; say whether there is one."""
+        if self.windows:
+            self._collect()
+            self.rest = self.windows.pop().split(" ")
+        return bool(self.rest)
+
+    def _without_plain_addresses(self, window: str) -> str:
+        """Take from the end of `window` what most lists are: addresses, and commas between them.
+
+        What is left has a comma at its end: the first address of the window
+        may go on in the next one.
+        """
+        if window.endswith(" ,"):
+            window = window[:-2]
+            self.comma(",")
+        first, _, rest = window.partition(" , ")
+        addresses = rest.split(" , ")
+        if self.address or ", ," in window or not _are_plain(rest, addresses):
+            return window
+        addresses.reverse()
+        completed = [self.complete(address) for address in addresses]
+        self.output.append(" , ".join(completed[::-1]))
+        return f"{first} ,"
+
+    def _collect(self) -> None:
+        if self.output:
+            self.pieces.append(" ".join(self.output[::-1]))
+            self.output.clear()
 
     def _finish_address(self) -> None:
         if self.address:
@@ -126,14 +138,16 @@ class _ListRewriter:
     def _finish_address_before_comma(self) -> None:
         if self.address:
             self._take_address()
-            self.output.append(COMMA)
+            self.output.append(",")
 
     def _take_address(self) -> None:
-        self.address.reverse()
-        self.output.extend(reversed(self.complete(self.address)))
-        self.address = []
+        address = self.address[0] if len(self.address) == 1 else address_of(self.address[::-1])
+        address = self.complete(address)
+        self.address.clear()
+        if address:
+            self.output.append(address)
 
-    def end_of_group(self, semicolon: Token) -> None:
+    def end_of_group(self, semicolon: str) -> None:
         self._finish_address_before_comma()
         if self.in_group:
             raise FieldSyntaxError("a group inside a group")
@@ -141,65 +155,71 @@ class _ListRewriter:
         self.word_allowed = True
         self.output.append(semicolon)
 
-    def begin_of_group(self, colon: Token) -> None:
+    def begin_of_group(self, colon: str) -> None:
         self._finish_address()
         if not self.in_group:
             raise FieldSyntaxError("a group without an end")
         self.in_group = False
         self.word_allowed = True
         self.output.append(colon)
-        self._copy_until(COMMA)
+        self._copy_until(",")
 
-    def _copy_until(self, last: Token) -> None:
-        while self.rest:
+    def _copy_until(self, last: str) -> None:
+        while self.rest or self._next_window():
             token = self.rest.pop()
             self.output.append(token)
-            if token is last:
+            if token == last:
                 return
 
-    def angle_address(self, right: Token) -> None:
+    def angle_address(self, right: str) -> None:
         self._finish_address_before_comma()
         self.output.append(right)
-        while self.rest and self.rest[-1] is not LEFT:
+        while (self.rest or self._next_window()) and self.rest[-1] != "<":
             self.address.append(self.rest.pop())
         self._take_address()  # even an empty one: <> is the null address
-        if not self.rest:
+        if not (self.rest or self._next_window()):
             raise FieldSyntaxError("a > without its <")
         self.output.append(self.rest.pop())
-        while self.rest and self.rest[-1].kind in _DISPLAY_NAME:
-            self.output.append(self.rest.pop())
+        self._copy_display_name()
         self.word_allowed = False
 
-    def word(self, word: Token) -> None:
-        if not self.word_allowed:
+    def _copy_display_name(self) -> None:
+        while (self.rest or self._next_window()) and self.rest[-1] not in _STRUCTURE:
+            # A literal is no part of it.
+            before, literal, after = self.rest.pop().rpartition("]")
+            if after:
+                self.output.append(after)
+            if literal:
+                self.rest.append(before + literal)
+                return
+
+    def part_of_address(self, token: str) -> None:
+        if not self.word_allowed and token[-1] not in _JOINTS:
             self._finish_address_before_comma()
-        self.word_allowed = False
-        self.address.append(word)
+        self.address.append(token)
+        self.word_allowed = token[0] in _JOINTS
 
-    def comment(self, comment: Token) -> None:
+    def comment(self, comment: str) -> None:
         # It comes to stand behind the address that it interrupts.
         self.output.append(comment)
 
-    def comma(self, comma: Token) -> None:
+    def comma(self, comma: str) -> None:
         self._finish_address()
         self.word_allowed = True
         self.output.append(comma)
 
-    def part_of_address(self, special: Token) -> None:
-        self.word_allowed = True
-        self.address.append(special)
+
+def _are_plain(rest: str, addresses: list[str]) -> bool:
+    are_single_tokens = rest.count(" ") == 2 * (len(addresses) - 1)
+    return bool(rest) and are_single_tokens and not any(special in rest for special in ";:<>(")
 
 
+_JOINTS: Final = ".@<"  # a word beside one of them belongs to the same address
+_STRUCTURE: Final = frozenset(",;:<>")
 _ACTIONS: Final = {
-    b";": _ListRewriter.end_of_group,
-    b":": _ListRewriter.begin_of_group,
-    b">": _ListRewriter.angle_address,
-    b",": _ListRewriter.comma,
-    b"@": _ListRewriter.part_of_address,
-    b".": _ListRewriter.part_of_address,
-    b"<": _ListRewriter.part_of_address,
-    COMMENT: _ListRewriter.comment,
-    ATOM: _ListRewriter.word,
-    QUOTED: _ListRewriter.word,
-    LITERAL: _ListRewriter.word,
+    ";": _ListRewriter.end_of_group,
+    ":": _ListRewriter.begin_of_group,
+    ">": _ListRewriter.angle_address,
+    ",": _ListRewriter.comma,
+    "(": _ListRewriter.comment,
 }

@@ -8,26 +8,27 @@ from __future__ import annotations
 import os
 import sys
 import time
+from itertools import chain
 
 from pyqmail.control.files import ControlError, parse_list, read_text
 from pyqmail.control.maps import ConstantMap
 from pyqmail.errors import PERMANENT, SUCCESS, Failure, TransientFailure
 from pyqmail.message.address import quote_address
-from pyqmail.message.envelope import Envelope
-from pyqmail.message.header import read_header
+from pyqmail.message.envelope import before_nul
+from pyqmail.message.header import HeaderReader
 from pyqmail.programs.options import UNKNOWN, Options
 from pyqmail.programs.run import home_of, run
 from pyqmail.queue.client import QueueClient
 from pyqmail.reception.author import Author
 from pyqmail.reception.defaults import Defaults
-from pyqmail.reception.submission import Injection, UnparsableLine, before_nul
+from pyqmail.reception.submission import Injection, UnparsableLine
 from pyqmail.system import files
 from pyqmail.system.standard_input import open_input, pieces_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import io
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import NoReturn
 
 
@@ -62,16 +63,17 @@ def _inject(
     pid = os.getpid()
     lists = _read_mailing_lists(environ)
     defaults = Defaults(_enter_home(environ), environ)
-    injection = Injection(defaults.completion, Author(environ), environ.get(b"QMAILINJECT", b""))
+    letters = environ.get(b"QMAILINJECT", b"")
+    injection = Injection(defaults.completion, Author(environ), letters, lists)
     of_header, printing = _read_options(injection, arguments)
     body_start = _read_header(injection, message)
     reverse_path = before_nul(injection.choose_reverse_path(now, pid))
-    start = injection.header(now, pid, defaults.id_host, lists) + body_start
+    pieces = chain(injection.header(now, pid, defaults.id_host), (body_start,), _rest_of(message))
     if printing:
-        _print(b"Return-Path: <%b>\n" % quote_address(reverse_path) + start, message)
+        _print(chain((b"Return-Path: <%b>\n" % quote_address(reverse_path),), pieces))
     else:
-        recipients = [before_nul(path) for path in injection.recipients(of_header=of_header)]
-        _queue(start, message, Envelope(reverse_path, recipients), environ)
+        recipients = injection.recipients(of_header=of_header)
+        _queue(pieces, reverse_path, recipients, environ)
     return SUCCESS
 
 
@@ -102,36 +104,37 @@ def _read_options(injection: Injection, arguments: Sequence[bytes]) -> tuple[boo
 
 def _read_header(injection: Injection, message: io.BufferedReader) -> bytes:
     """Tell `injection` what the header section says; return what has been read of the body."""
+    fields = HeaderReader(message)
     try:
-        section = read_header(message)
+        for field in fields:
+            injection.add_field(field)
     except OSError as error:
         raise TransientFailure(b"read error") from error
-    for field in section.fields:
-        injection.add_field(field)
-    return section.body_start
+    return fields.body_start
 
 
-def _print(start: bytes, message: io.BufferedReader) -> None:
+def _print(pieces: Iterable[bytes]) -> None:
     try:
-        files.write(1, start)
-        for piece in _rest_of(message):
+        for piece in pieces:
             files.write(1, piece)
     except BrokenPipeError:
         return  # whoever reads has seen enough
 
 
 def _queue(
-    start: bytes, message: io.BufferedReader, envelope: Envelope, environ: Mapping[bytes, bytes]
+    pieces: Iterable[bytes],
+    reverse_path: bytes,
+    recipients: Iterable[bytes],
+    environ: Mapping[bytes, bytes],
 ) -> None:
     queue = QueueClient(environ)
-    queue.write(start)
     try:
-        for piece in _rest_of(message):
+        for piece in pieces:
             queue.write(piece)
     except Failure:
         queue.fail()
         raise
-    queue.commit(envelope.reverse_path, envelope.forward_paths)
+    queue.commit(reverse_path, recipients)
 
 
 def _rest_of(message: io.BufferedReader) -> Iterator[bytes]:

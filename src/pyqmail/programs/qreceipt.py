@@ -11,7 +11,7 @@ from pyqmail.errors import PERMANENT, SUCCESS, PermanentFailure, TransientFailur
 from pyqmail.message.address import quote_address
 from pyqmail.message.header import contents, field_name, read_header
 from pyqmail.message.rewriting import rewrite_list
-from pyqmail.message.tokens import FieldSyntaxError, Token, bare_address, tokenise
+from pyqmail.message.tokens import FieldSyntaxError, bare_address, tokenise
 from pyqmail.programs.run import run
 from pyqmail.system.standard_input import open_input
 
@@ -57,9 +57,9 @@ def qreceipt(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
 def _is_asked_for(address: bytes, fields: list[bytes]) -> bool:
     requested: list[bytes] = []
 
-    def take(tokens: list[Token]) -> list[Token]:
-        requested.append(bare_address(tokens))
-        return tokens
+    def take(address: str) -> str:
+        requested.append(bare_address(address))
+        return address
 
     for field in fields:
         if field_name(field) == _REQUEST:

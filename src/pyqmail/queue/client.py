@@ -12,7 +12,7 @@ import os
 
 from pyqmail.control.launchers import is_ours
 from pyqmail.queue import frames, layout, outcome
-from pyqmail.queue.envelope_file import encode_envelope
+from pyqmail.queue.envelope_file import encoded_envelope
 from pyqmail.queue.frames import FrameReader, encode_frame, parse_result, socket_path
 from pyqmail.queue.outcome import failure_of
 from pyqmail.system import files
@@ -21,7 +21,7 @@ from pyqmail.system.descriptors import connect
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from typing import Final, Protocol
 
     class Way(Protocol):
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
         def abandon(self) -> None:
             """End without an envelope."""
 
-        def commit(self, envelope: bytes) -> tuple[int, int, bytes]:
+        def write_envelope(self, data: bytes) -> None:
+            """Take the next bytes of the envelope, after the message."""
+
+        def commit(self) -> tuple[int, int, bytes]:
             """Return exit code, qp number and what came on descriptor 6."""
 
 
@@ -76,7 +79,7 @@ class QueueClient:
             self._failed = True
             self._way.abandon()
 
-    def commit(self, reverse_path: bytes, forward_paths: Sequence[bytes]) -> int:
+    def commit(self, reverse_path: bytes, forward_paths: Iterable[bytes]) -> int:
         """Queue the message durably and return its qp number.
 
         Raises the failure that the original's clients report, with its text.
@@ -85,8 +88,9 @@ class QueueClient:
             self._flush()
         if self._failed:
             raise failure_of(outcome.READ_ERROR)
-        envelope = encode_envelope(reverse_path, forward_paths)
-        code, number, text = self._way.commit(envelope)
+        for piece in encoded_envelope(reverse_path, forward_paths):
+            self._way.write_envelope(piece)
+        code, number, text = self._way.commit()
         if code:
             raise failure_of(code, text)
         return number
@@ -149,8 +153,10 @@ class _Socket:
     def write(self, data: bytes) -> None:
         self._send(frames.BODY, data)
 
-    def commit(self, envelope: bytes) -> tuple[int, int, bytes]:
-        self._send(frames.ENVELOPE, envelope)
+    def write_envelope(self, data: bytes) -> None:
+        self._send(frames.ENVELOPE, data)
+
+    def commit(self) -> tuple[int, int, bytes]:
         code, number = self._await_answer()
         self._connection.close()
         return code, number, b""

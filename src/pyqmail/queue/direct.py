@@ -20,6 +20,7 @@ class Direct:
 
     def __init__(self, home: str) -> None:
         self._failure: QueueFailure | None = None
+        self._parser = EnvelopeParser()
         self._mask = os.umask(UMASK)
         os.umask(self._mask)
         self._intake = FileIntake(home, roles_of(home))
@@ -29,17 +30,20 @@ class Direct:
         """Take the next bytes of the message."""
         self._attempt(lambda: self._draft.write(data))
 
-    def commit(self, envelope: bytes) -> tuple[int, int, bytes]:
+    def write_envelope(self, data: bytes) -> None:
+        """Take the next bytes of the envelope."""
+        self._attempt(lambda: self._draft.write_envelope(self._parser.feed(data)))
+
+    def commit(self) -> tuple[int, int, bytes]:
         """Queue the message; return exit code, qp number and no text."""
-        self._attempt(lambda: self._finish(envelope))
+        self._attempt(self._finish)
         return self._failure.code if self._failure else 0, os.getpid(), b""
 
     def abandon(self) -> None:
         """End without an envelope; nothing is left of the message."""
         self._draft.abandon()
 
-    def _finish(self, envelope: bytes) -> None:
-        self._draft.write_envelope(EnvelopeParser().feed(envelope))
+    def _finish(self) -> None:
         (failure,) = self._intake.accept([self._draft])
         if failure is not None:
             raise failure

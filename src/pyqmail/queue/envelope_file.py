@@ -70,8 +70,20 @@ class EnvelopeParser:
 
 def encode_envelope(reverse_path: bytes, forward_paths: Iterable[bytes]) -> bytes:
     """Return what a client gives to qmail-queue on descriptor 1."""
-    recipients = b"".join(encode_recipient(path) for path in forward_paths)
-    return encode_sender(reverse_path) + recipients + b"\0"
+    return b"".join(encoded_envelope(reverse_path, forward_paths))
+
+
+def encoded_envelope(
+    reverse_path: bytes, forward_paths: Iterable[bytes], size: int = 32768
+) -> Iterator[bytes]:
+    """Yield an envelope in pieces of about `size` bytes: it may have a million recipients."""
+    piece = bytearray(encode_sender(reverse_path))
+    for path in forward_paths:
+        piece += encode_recipient(path)
+        if len(piece) >= size:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece) + b"\0"
 
 
 def encode_origin(uid: int, pid: int) -> bytes:

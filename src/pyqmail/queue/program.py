@@ -49,12 +49,16 @@ class Program:
         """Give the program more of the message."""
         self._write(self._message, data)
 
-    def commit(self, envelope: bytes) -> tuple[int, int, bytes]:
-        """Give the program the envelope, and wait for its end."""
-        self._close(self._message)
+    def write_envelope(self, data: bytes) -> None:
+        """Give the program more of the envelope; the message has ended."""
+        if self._message in self._open:
+            self._close(self._message)
         # Without its last NUL no qmail-queue takes an envelope: so what was
         # not written whole is not queued.
-        self._write(self._envelope, envelope)
+        self._write(self._envelope, data)
+
+    def commit(self) -> tuple[int, int, bytes]:
+        """Wait for the end of the program, which has all now."""
         self._close(self._envelope)
         text = self._read_text()
         status = self._wait()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyqmail.message.address import needs_quotes
-from pyqmail.message.tokens import AT, ATOM, COLON, COMMENT, LEFT, QUOTED, RIGHT, Token
+from pyqmail.message.tokens import atom, comment, quoted_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,22 +28,21 @@ class Author:
         self.reverse_user = environ.get(b"QMAILSUSER", self.user)
         self.reverse_host = environ.get(b"QMAILSHOST", self.host)
 
-    def from_field(self, *, name_as_comment: bool) -> list[Token]:
-        """Return the From field: `"NAME" <user@host>`, or `user@host (NAME)`."""
-        kind = QUOTED if needs_quotes(self.user) else ATOM
-        field = [Token(ATOM, b"From"), COLON]
-        address = [Token(kind, self.user), *_at_host(self.host)]
+    def from_field(self, *, name_as_comment: bool) -> str:
+        """Return the tokens of the From field: `"NAME" <user@host>`, or `user@host (NAME)`."""
+        word = quoted_word if needs_quotes(self.user) else atom
+        address = word(self.user) + _at_host(self.host)
         if self.name is None:
-            return field + address
+            return f"From : {address}"
         if name_as_comment:
-            return [*field, *address, Token(COMMENT, self.name)]
-        return [*field, Token(QUOTED, self.name), LEFT, *address, RIGHT]
+            return f"From : {address} {comment(self.name)}"
+        return f"From : {quoted_word(self.name)} < {address} >"
 
-    def return_path_field(self, suffix: bytes) -> list[Token]:
+    def return_path_field(self, suffix: bytes) -> str:
         """Return the Return-Path field for the envelope, with `suffix` on its local part."""
-        user = Token(QUOTED, self.reverse_user + suffix)
-        return [Token(ATOM, b"Return-Path"), COLON, user, *_at_host(self.reverse_host)]
+        user = quoted_word(self.reverse_user + suffix)
+        return f"Return-Path : {user}{_at_host(self.reverse_host)}"
 
 
-def _at_host(host: bytes | None) -> list[Token]:
-    return [] if host is None else [AT, Token(ATOM, host)]
+def _at_host(host: bytes | None) -> str:
+    return "" if host is None else "@" + atom(host)

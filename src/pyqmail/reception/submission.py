@@ -12,16 +12,19 @@ command line and the message; then ask for its `header()`, `reverse_path` and
 
 from __future__ import annotations
 
+from itertools import chain
+
 from pyqmail.errors import PermanentFailure
 from pyqmail.message.address import quote_address
 from pyqmail.message.date import rfc822_date, stamp
-from pyqmail.message.envelope import VERP_SUFFIX
+from pyqmail.message.envelope import VERP_SUFFIX, PackedPaths
 from pyqmail.message.header import field_name
 from pyqmail.message.rewriting import rewrite_list
-from pyqmail.message.tokens import FieldSyntaxError, Token, bare_address, print_tokens, tokenise
+from pyqmail.message.tokens import FieldSyntaxError, bare_address, print_tokens, tokenise
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from typing import Final
 
     from pyqmail.control.maps import ConstantMap
@@ -46,6 +49,7 @@ _NOT_SENT_ON: Final = frozenset((b"bcc", b"resent-bcc", b"return-path", b"conten
 _NOTED: Final = (
     _SIGNS_OF_RESENDING | _RECIPIENTS | {b"date", b"message-id", b"from", b"mail-followup-to"}
 )
+_PIECE: Final = 65536  # bytes of the header section given out at once
 # A letter of QMAILINJECT, and the field that it has deleted.
 _DELETIONS: Final = {b"s": b"return-path", b"f": b"from", b"i": b"message-id"}
 
@@ -57,7 +61,7 @@ class UnparsableLine(PermanentFailure):
         super().__init__(b"unable to parse this line:\n" + line)
 
 
-def parse(line: bytes) -> list[Token]:
+def parse(line: bytes) -> str:
     """Return the tokens of `line`; raise UnparsableLine."""
     try:
         return tokenise(line)
@@ -68,22 +72,30 @@ def parse(line: bytes) -> list[Token]:
 class Injection:
     """One message on its way from a local program into the queue.
 
-    `letters` is the value of QMAILINJECT. `reverse_path` is None until an
-    option, a field or `choose_reverse_path()` has set it.
+    `letters` is the value of QMAILINJECT. `lists` has the addresses of mailing
+    lists that the author reads: a message to one of them gets a
+    Mail-Followup-To field. `reverse_path` is None until an option, a field or
+    `choose_reverse_path()` has set it.
+
+    A header section may be large: of fields and recipients only their bytes
+    are kept, and what is printed comes in pieces.
     """
 
-    def __init__(self, completion: Completion, author: Author, letters: bytes) -> None:
+    def __init__(
+        self, completion: Completion, author: Author, letters: bytes, lists: ConstantMap
+    ) -> None:
         self.reverse_path: bytes | None = None
         self._completion = completion
         self._author = author
         self._letters = letters
+        self._lists = lists
         self._deleted = {name for letter, name in _DELETIONS.items() if letter in letters}
         self._seen: set[bytes] = set()
-        self._kept: list[bytes] = []
+        self._kept = bytearray()
         self._argument_recipients: list[bytes] = []
-        self._header_recipients: list[bytes] = []
-        self._resent_recipients: list[bytes] = []
-        self._followed_up: list[bytes] = []
+        self._header_recipients = PackedPaths()
+        self._resent_recipients = PackedPaths()
+        self._followed_up = PackedPaths()
 
     @property
     def is_resent(self) -> bool:
@@ -110,21 +122,22 @@ class Injection:
             return
         if name in _NOTED:
             self._seen.add(name)
-        field = self._completed(name, field)
+        pieces = self._completed(name, field)
         if name not in _NOT_SENT_ON:
-            self._kept.append(field)
+            for piece in pieces:
+                self._kept += piece
 
-    def _completed(self, name: bytes, field: bytes) -> bytes:
+    def _completed(self, name: bytes, field: bytes) -> Iterable[bytes]:
         """Return `field` with complete addresses, and collect them where `name` says so."""
         if name in _AUTHORS:
-            return self._rewritten(field, self._completion.complete)
+            return _rewrite_or_refuse(field, self._completion.complete)
         if name == b"return-path":
-            return self._rewritten(field, self._take_reverse_path)
+            return _rewrite_or_refuse(field, self._take_reverse_path)
         collections = self._collections_of(name)
         if not collections:
-            return field
+            return (field,)
 
-        def take_recipient(address: list[Token]) -> list[Token]:
+        def take_recipient(address: str) -> str:
             address = self._completion.complete(address)
             bare = bare_address(address)
             for collection in collections:
@@ -136,16 +149,16 @@ class Injection:
         except FieldSyntaxError:
             # Old mail programs write such fields beside -a and good arguments. The field
             # stays as it is; recipients to the right of the error have been taken.
-            return field
+            return (field,)
 
-    def _collections_of(self, name: bytes) -> list[list[bytes]]:
+    def _collections_of(self, name: bytes) -> list[PackedPaths]:
         if name in _RESENT_RECIPIENTS:
             return [self._resent_recipients]
-        if name in _FOLLOWED_UP:
+        if name in _FOLLOWED_UP and self._lists:
             return [self._header_recipients, self._followed_up]
         return [self._header_recipients] if name in _RECIPIENTS else []
 
-    def _take_reverse_path(self, address: list[Token]) -> list[Token]:
+    def _take_reverse_path(self, address: str) -> str:
         address = self._completion.complete(address)
         if self.reverse_path is None:
             self.reverse_path = bare_address(address)
@@ -153,35 +166,29 @@ class Injection:
                 self.reverse_path += VERP_SUFFIX
         return address
 
-    def _rewritten(self, field: bytes, complete: Complete) -> bytes:
-        try:
-            return _rewrite(field, complete)
-        except FieldSyntaxError as error:
-            raise UnparsableLine(field) from error
-
     def choose_reverse_path(self, now: int, pid: int) -> bytes:
         """Return the reverse path: as it was set, else that of the author."""
         if self.reverse_path is None:
             suffix = b"-%d.%d" % (now, pid) if b"m" in self._letters else b""
             suffix += b"-" if b"r" in self._letters else b""
-            field = print_tokens(self._author.return_path_field(suffix))
-            self._rewritten(field, self._take_reverse_path)
+            field = _printed(self._author.return_path_field(suffix))
+            _rewrite_or_refuse(field, self._take_reverse_path)
         assert self.reverse_path is not None, "the author's field has an address"
         return self.reverse_path
 
-    def recipients(self, *, of_header: bool) -> list[bytes]:
-        """Return the forward paths of the arguments, then those of the header if they count."""
-        if not of_header:
-            return self._argument_recipients
-        of_fields = self._resent_recipients if self.is_resent else self._header_recipients
-        return self._argument_recipients + of_fields
+    def recipients(self, *, of_header: bool) -> Iterator[bytes]:
+        """Yield the forward paths of the arguments, then those of the header if they count."""
+        yield from self._argument_recipients
+        if of_header:
+            yield from self._resent_recipients if self.is_resent else self._header_recipients
 
-    def header(self, now: int, pid: int, id_host: bytes, lists: ConstantMap) -> bytes:
-        """Return the header section: new fields, then those that came and are kept.
+    def header(self, now: int, pid: int, id_host: bytes) -> Iterator[bytes]:
+        """Return the header section in pieces: new fields, then those that came and are kept."""
+        starts = range(0, len(self._kept), _PIECE)
+        kept = (bytes(self._kept[start : start + _PIECE]) for start in starts)
+        return chain(self._new_fields(now, pid, id_host), kept)
 
-        `lists` has the addresses of mailing lists that the author reads: a
-        message to one of them gets a Mail-Followup-To field.
-        """
+    def _new_fields(self, now: int, pid: int, id_host: bytes) -> list[bytes]:
         prefix = b"Resent-" if self.is_resent else b""
         fields = []
         if self._lacks(prefix + b"Date"):
@@ -194,31 +201,38 @@ class Injection:
         if self._lacks(prefix + b"To") and self._lacks(prefix + b"Cc"):
             fields.append(prefix + b"Cc: recipient list not shown: ;\n")
         if not prefix:
-            fields.append(self._followup_field(lists))
-        return b"".join(fields + self._kept)
+            fields.append(self._followup_field())
+        return fields
 
     def _lacks(self, name: bytes) -> bool:
         return name.lower() not in self._seen
 
     def _from_field(self) -> bytes:
         tokens = self._author.from_field(name_as_comment=b"c" in self._letters)
-        return self._rewritten(print_tokens(tokens), self._completion.complete)
+        return b"".join(_rewrite_or_refuse(_printed(tokens), self._completion.complete))
 
-    def _followup_field(self, lists: ConstantMap) -> bytes:
+    def _followup_field(self) -> bytes:
         if not self._lacks(b"Mail-Followup-To"):
             return b""
-        if not any(address in lists for address in self._followed_up):
+        if not any(address in self._lists for address in self._followed_up):
             return b""
-        addresses = (quote_address(before_nul(address)) for address in reversed(self._followed_up))
-        return b"Mail-Followup-To: " + b",\n  ".join(addresses) + b"\n"
+        addresses = [quote_address(address) for address in self._followed_up]
+        return b"Mail-Followup-To: " + b",\n  ".join(reversed(addresses)) + b"\n"
 
 
-def before_nul(address: bytes) -> bytes:
-    """Return what the envelope keeps of `address`: there, a NUL ends it."""
-    return address.partition(b"\0")[0]
+def _rewrite_or_refuse(field: bytes, complete: Complete) -> Iterator[bytes]:
+    try:
+        return _rewrite(field, complete)
+    except FieldSyntaxError as error:
+        raise UnparsableLine(field) from error
 
 
-def _rewrite(field: bytes, complete: Complete) -> bytes:
-    """Return `field` with its address list rewritten; the first two tokens are its name."""
-    tokens = tokenise(field)
-    return print_tokens(tokens[:2] + rewrite_list(tokens[2:], complete))
+def _rewrite(field: bytes, complete: Complete) -> Iterator[bytes]:
+    """Rewrite the address list of `field`, and yield the printed pieces."""
+    name, _, text = field.partition(b":")
+    addresses = rewrite_list(tokenise(text), complete)
+    return print_tokens(chain((name.rstrip().decode("ascii") + " :",), addresses))
+
+
+def _printed(tokens: str) -> bytes:
+    return b"".join(print_tokens((tokens,)))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyqmail.message.envelope import Envelope, expand_verp
+from pyqmail.message.envelope import Envelope, PackedPaths, expand_verp
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,12 @@ def test_an_envelope_is_a_value() -> None:
     assert envelope != Envelope(b"a@b", [])
     assert envelope != b"a@b"
     assert repr(envelope) == "Envelope(b'a@b', (b'c@d',))"
+
+
+def test_packed_paths_come_back_in_order_and_end_at_a_nul() -> None:
+    paths = [b"box%d@host" % number for number in range(2500)]
+    packed = PackedPaths()
+    for path in (b"", b"a\0b", *paths):
+        packed.append(path)
+
+    assert list(packed) == [b"", b"a", *paths]

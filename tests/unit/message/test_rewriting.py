@@ -1,27 +1,38 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from pyqmail.message.rewriting import Completion, rewrite_list
-from pyqmail.message.tokens import FieldSyntaxError, Token, bare_address, print_tokens, tokenise
+from pyqmail.message.tokens import FieldSyntaxError, bare_address, print_tokens, tokenise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 COMPLETION = Completion(tokenise(b"@host"), tokenise(b".domain"), tokenise(b".plus"))
 
 
+def printed(tokens: Iterable[str]) -> bytes:
+    """Return what follows the name of a field."""
+    field = b"".join(print_tokens(["To :", *tokens]))
+    return field.removeprefix(b"To:").removesuffix(b"\n").lstrip(b" ")
+
+
 def complete(text: bytes) -> bytes:
-    return print_tokens(COMPLETION.complete(tokenise(text)))[:-1]
+    return printed([COMPLETION.complete(tokenise(text))])
 
 
 def rewrite(text: bytes) -> tuple[bytes, list[bytes]]:
     """Return the rewritten list, and the addresses in the order they were taken."""
     taken: list[bytes] = []
 
-    def take(address: list[Token]) -> list[Token]:
+    def take(address: str) -> str:
         address = COMPLETION.complete(address)
         taken.append(bare_address(address))
         return address
 
-    return print_tokens(rewrite_list(tokenise(text), take))[:-1], taken
+    return printed(rewrite_list(tokenise(text), take)), taken
 
 
 @pytest.mark.parametrize(
@@ -34,6 +45,8 @@ def rewrite(text: bytes) -> tuple[bytes, list[bytes]]:
         (b"joe@a+", b"joe@a.plus"),
         (b"joe+", b"joe+@host.domain"),
         (b"joe@+", b"joe@.plus"),
+        (b"joe@x +", b"joe@x .plus"),
+        (b"joe@a+\\", b"joe@a+.domain"),
         (b'joe@"a+"', b'joe@"a+".domain'),
         (b"joe@a.", b"joe@a.domain"),
         (b"joe@", b"joe@host.domain"),
@@ -74,6 +87,13 @@ def test_an_address_gets_what_it_lacks(address: bytes, completed: bytes) -> None
         (b"a@b.c; d@e.f", b"a@b.c;, d@e.f", [b"d@e.f", b"a@b.c"]),
         (b"x <y", b"x <y@host.domain", [b"x<y@host.domain"]),
         (b"(only)", b"(only)", []),
+        (
+            b"x <y> z.[a].b <c>",
+            b"x <y@host.domain>, z.[a]@host.domain.b <c@host.domain>",
+            [
+                *(b"c@host.domain", b"z.[a]@host.domain", b"y@host.domain"),
+            ],
+        ),
         (b"", b"", []),
     ],
 )
@@ -90,7 +110,7 @@ def test_a_group_or_angle_without_its_partner_is_an_error(text: bytes) -> None:
 def test_addresses_to_the_right_of_an_error_have_been_taken() -> None:
     taken: list[bytes] = []
 
-    def take(address: list[Token]) -> list[Token]:
+    def take(address: str) -> str:
         taken.append(bare_address(address))
         return address
 
@@ -98,3 +118,13 @@ def test_addresses_to_the_right_of_an_error_have_been_taken() -> None:
         rewrite_list(tokenise(b"a, x: b, c"), take)
 
     assert taken == [b"c", b"b"]
+
+
+def test_a_list_of_any_length_is_read_in_windows_that_cut_nothing() -> None:
+    part = b'"a, b" <c@d.e> (x), f . g (y) @ h.i, j: k@l.m;, '
+    printed_part = b'"a, b" <c@d.e>(x), f.g@h.i (y), j: k@l.m;, '
+
+    text, taken = rewrite(part * 1000)
+
+    assert text.replace(b",\n  ", b", ") == (printed_part * 1000).rstrip(b" ")
+    assert taken == [b"k@l.m", b"f.g@h.i", b"c@d.e"] * 1000
