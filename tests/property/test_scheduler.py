@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.simulated_queue import ROUTING, World
 
+from pyqmail.control.maps import ColonMap, ConstantMap
+from pyqmail.queue.store import CHANNELS
 from pyqmail.send import events
+from pyqmail.send.routing import Routing
+
+ALL_LOCAL = Routing(ConstantMap([b"here", b"far"]), ColonMap([]), ConstantMap([]), b"here")
 
 
 def paths(chance: random.Random, how_many: int) -> list[bytes]:
@@ -16,30 +23,50 @@ def paths(chance: random.Random, how_many: int) -> list[bytes]:
 
 
 def disturb(world: World, chance: random.Random) -> None:
-    what = chance.choice(["inject", "inject", "inject", "big", "crash", "term", "alrm", "hup"])
+    """Do one of the things that can happen to a qmail-send, and let some time pass."""
+    what = chance.choice(
+        [
+            *("inject", "inject", "inject", "big", "crash", "crash at a step", "power cut"),
+            *("TERM", "ALRM", "HUP", "lost spawner"),
+        ]
+    )
     if what == "inject":
         world.inject(*paths(chance, chance.randrange(5)))
     elif what == "big":
         world.inject(*paths(chance, chance.randrange(90, 350)))
     elif what == "crash":
         world.crash()
-    elif what == "term":
-        world.tell(events.ExitRequested())
-        world.run(100)
-        assert world.exited
-        world.start()
-    elif what == "alrm":
+    elif what == "crash at a step":
+        world.steps_to_live = chance.randrange(12)
+    elif what == "power cut":
+        world.cut_power()
+    elif what == "TERM":
+        end_and_start(world, events.ExitRequested())
+    elif what == "ALRM":
         world.tell(events.RetryRequested())
+    elif what == "HUP":
+        world.routing = chance.choice([ROUTING, ALL_LOCAL])
+        world.tell(events.RoutingChanged(world.routing))
     else:
-        world.tell(events.RoutingChanged(ROUTING))
+        end_and_start(world, events.SpawnerLost(chance.choice(CHANNELS)))
     world.run(chance.choice([0, 0.003, 0.02, 0.5, 5, 500]))
 
 
-@settings(max_examples=150, deadline=None)
+def end_and_start(world: World, reason: events.Event) -> None:
+    before = world.crashes
+    world.tell(reason)
+    world.run(100)
+    # A crash that was due may have come first; then it runs again already.
+    assert world.exited or world.crashes > before
+    if world.exited:
+        world.start()
+
+
+@settings(max_examples=200, deadline=None)
 @given(seed=st.integers(0, 2**32), trouble=st.sampled_from([0.0, 0.05, 0.3]))
 def test_no_recipient_is_lost_whatever_happens(seed: int, trouble: float) -> None:
     chance = random.Random(seed)
-    world = World(seed, trouble=trouble, letters=b"KKZDx")
+    world = World(seed, trouble=trouble, letters=b"KKZDx", bounces_are_mail=True)
 
     for _ in range(20):
         disturb(world, chance)
@@ -51,16 +78,33 @@ def test_no_recipient_is_lost_whatever_happens(seed: int, trouble: float) -> Non
 @given(seed=st.integers(0, 2**32))
 def test_the_queue_is_empty_in_the_end(seed: int) -> None:
     chance = random.Random(seed)
-    world = World(seed, trouble=0.2, letters=b"KZD")
+    world = World(seed, trouble=0.2, letters=b"KZD", bounces_are_mail=True)
     for _ in range(15):
         disturb(world, chance)
 
     world.trouble = 0
-    world.run(15 * 86400)
+    world.steps_to_live = None
+    world.run(30 * 86400)
 
     assert world.lost_recipients() == []
     assert world.disk == {}
     assert world.core.messages == {}
+
+
+@pytest.mark.parametrize("letters", [b"K", b"D", b"Z"])
+def test_a_crash_at_any_step_of_a_life_loses_nobody(letters: bytes) -> None:
+    for step in itertools.count():
+        world = World(step, letters=letters, lifetime=3000, bounces_are_mail=True)
+        world.inject(b"a@here", b"b@far", b"c@here")
+        world.steps_to_live = step
+        world.run(86400)
+
+        assert world.lost_recipients() == []
+        assert world.disk == {}
+        if not world.crashes:
+            break
+
+    assert step >= {b"K": 1, b"D": 3, b"Z": 15}[letters]
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,8 +1,9 @@
 """A queue, spawners and a clock that exist only in memory, to run the core of qmail-send on.
 
 `World.run()` carries out the core's actions in the core's order, but ends them
-at random moments; it fails some, and it can crash the core, which loses all
-that is not on the simulated disk.
+at random moments; it fails some, and it can crash the core before any change of
+the simulated disk. A crash loses all that is not on that disk; a power cut loses
+also some of what was written but not synced.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ from pyqmail.send.routing import Routing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+class _Crash(Exception):  # noqa: N818  what happens to the core, not an error of this
+    pass
+
 
 ROUTING = Routing(ConstantMap([b"here"]), ColonMap([]), ConstantMap([]), b"here")
 
@@ -53,6 +59,7 @@ class World:
         trouble: float = 0.0,
         letters: bytes = b"K",
         routing: Routing = ROUTING,
+        bounces_are_mail: bool = False,
     ) -> None:
         self.chance = random.Random(seed)
         self.now = 1_000_000.0
@@ -62,6 +69,11 @@ class World:
         self.letters = letters  # what reports say, chosen at random
         self.report_delay = 0.2
         self.routing = routing
+        self.bounces_are_mail = bounces_are_mail  # and may bounce in turn
+        self.bounces_hang = False
+        self.broken_envelopes: set[int] = set()
+        self.steps_to_live: int | None = None  # changes of the disk until a crash
+        self.crashes = 0
         self.disk: dict[int, Stored] = {}
         self.accepted: dict[int, list[bytes]] = {}
         self.delivered: dict[int, list[bytes]] = {}
@@ -72,6 +84,7 @@ class World:
         self.exited = False
         self.largest_window = 0
         self._identities = 0
+        self._unsynced: list[Callable[[], None]] = []  # what a power cut may undo
         self._pending: list[tuple[float, int, events.Event]] = []
         self._order = 0
         self._iterators: dict[tuple[int, Channel], list[StoredRecipient]] = {}
@@ -90,6 +103,7 @@ class World:
             events.Bounce: self._do_bounce,
             events.Remove: self._do_remove,
             events.SetRetryTime: self._do_set_retry_time,
+            events.Survey: self._do_survey,
             events.Sweep: self._do_sweep,
             events.Exit: self._do_exit,
         }
@@ -99,11 +113,15 @@ class World:
 
     def inject(self, *forward_paths: bytes, reverse_path: bytes = b"s@far") -> int:
         """Accept a message durably, and pull the trigger."""
+        number = self._accept(list(forward_paths), reverse_path)
+        self.tell(events.Arrived())
+        return number
+
+    def _accept(self, forward_paths: list[bytes], reverse_path: bytes) -> int:
         self._identities += 1
         number = next(n for n in range(1, 10**9) if n not in self.disk)
-        self.disk[number] = Stored(number, self._identities, reverse_path, list(forward_paths))
+        self.disk[number] = Stored(number, self._identities, reverse_path, forward_paths)
         self.accepted[self._identities] = list(forward_paths)
-        self.tell(events.Arrived())
         return number
 
     def start(self) -> None:
@@ -111,18 +129,36 @@ class World:
         settings = Settings({"local": self.slots, "remote": self.slots}, self.lifetime)
         self.core = Core(settings, self.routing)
         self.exited = False
-        for stored in self.disk.values():
-            if not stored.is_new:
-                times = {c: stored.retry.get(c, 0) for c in stored.channels}
-                scheduled = Scheduled(stored.number, times.get("local"), times.get("remote"))
+        for scheduled in self._scheduled():
+            if self._fails():
+                self.core.adopt_more_later(self.now)
+            else:
                 self.core.adopt(scheduled, self.now)
         self._carry_out(self.core.start(self.now))
 
+    def _scheduled(self) -> list[Scheduled]:
+        settled = [stored for stored in self.disk.values() if not stored.is_new]
+        times = [{c: stored.retry.get(c, 0) for c in stored.channels} for stored in settled]
+        return [
+            Scheduled(stored.number, times_.get("local"), times_.get("remote"))
+            for stored, times_ in zip(settled, times, strict=True)
+        ]
+
     def crash(self) -> None:
         """Lose all that is not on disk, and start again."""
+        self.crashes += 1
+        self.steps_to_live = None
         self._pending.clear()
         self._iterators.clear()
         self.start()
+
+    def cut_power(self) -> None:
+        """Lose some of what was not synced too."""
+        undoings, self._unsynced = self._unsynced, []
+        for undo in reversed(undoings):
+            if self.chance.random() < 0.5:
+                undo()
+        self.crash()
 
     def tell(self, event: events.Event) -> None:
         """Let the core hear of something at once."""
@@ -165,8 +201,18 @@ class World:
     # What the core wants.
 
     def _carry_out(self, actions: list[events.Action]) -> None:
-        for action in actions:
-            self._ways[type(action)](action)
+        try:
+            for action in actions:
+                self._ways[type(action)](action)
+        except _Crash:
+            self.crash()
+
+    def _change(self) -> None:
+        """Stand before each change of the disk: a crash may come before any of them."""
+        if self.steps_to_live is not None:
+            if self.steps_to_live == 0:
+                raise _Crash
+            self.steps_to_live -= 1
 
     def _answer(self, event: events.Event, delay: float | None = None) -> None:
         self._order += 1
@@ -175,6 +221,9 @@ class World:
 
     def _fails(self) -> bool:
         return self.chance.random() < self.trouble
+
+    def _is_damage(self) -> bool:
+        return self.chance.random() < 0.2
 
     def _do_log(self, action: events.Log) -> None:
         self.log.append(action.line)
@@ -197,7 +246,12 @@ class World:
 
     def _do_read_new(self, action: events.ReadNew) -> None:
         if self._fails():
-            self._answer(events.NewUnreadable(action.number, b"unable to open", damaged=False))
+            self._answer(
+                events.NewUnreadable(action.number, b"unable to open", damaged=self._is_damage())
+            )
+            return
+        if action.number in self.broken_envelopes:
+            self._answer(events.NewUnreadable(action.number, b"trouble reading", damaged=True))
             return
         stored = self.disk[action.number]
         paths = stored.forward_paths[: action.limit]
@@ -220,14 +274,20 @@ class World:
         self, number: int, birth: int, recipients: list[Recipient], *, positions: bool = True
     ) -> None:
         if self._fails():
-            self._answer(events.SettleFailed(number, b"unable to create", damaged=False))
+            self._answer(
+                events.SettleFailed(number, b"unable to create", damaged=self._is_damage())
+            )
             return
         self.settles += 1
         stored = self.disk[number]
-        stored.is_new = False
+        self._change()
+        stored.notes.clear()
         stored.birth = birth
         stored.recipients = recipients
         stored.channels = {recipient.channel for recipient in recipients}
+        self._change()
+        stored.is_new = False
+        self._unsynced.append(lambda: setattr(stored, "is_new", True))
         named = range(len(recipients)) if positions else ()
         self._answer(events.SettleDone(number, named, frozenset(stored.channels)))
 
@@ -236,7 +296,11 @@ class World:
         key = action.number, action.channel
         if self._fails():
             self._iterators.pop(key, None)
-            self._answer(events.RecipientsUnreadable(*key, text=b"trouble opening", damaged=False))
+            self._answer(
+                events.RecipientsUnreadable(
+                    *key, text=b"trouble opening", damaged=self._is_damage()
+                )
+            )
             return
         if action.first:
             self._iterators[key] = [
@@ -255,6 +319,7 @@ class World:
         self._iterators.pop((action.number, action.channel), None)
 
     def _do_mark_done(self, action: events.MarkDone) -> None:
+        self._change()
         if self._fails():
             self.disk[action.number].lacks_marks = True
         else:
@@ -265,12 +330,20 @@ class World:
         old = stored.recipients[action.position]
         assert old.channel == action.channel
         stored.recipients[action.position] = Recipient(old.channel, old.address, done=True)
+        recipients, position = stored.recipients, action.position
+
+        def unmark() -> None:
+            recipients[position] = old
+
+        self._unsynced.append(unmark)
 
     def _do_record_failure(self, action: events.RecordFailure) -> None:
         if self._fails():
             self._answer(events.FailureRecorded(action, written=False))
             return
+        self._change()
         self.disk[action.number].notes.append(action.note)
+        self._change()
         self._mark(action)
         self._answer(events.FailureRecorded(action, written=True))
 
@@ -281,32 +354,65 @@ class World:
         stored = self.disk[action.number]
         done = all(r.done for r in stored.recipients if r.channel == action.channel)
         assert done or stored.lacks_marks
-        stored.channels.discard(action.channel)
+        self._change()
+        if action.channel in stored.channels:
+            stored.channels.discard(action.channel)
+            self._unsynced.append(lambda: stored.channels.add(action.channel))
         self._answer(events.ChannelFinished(action.number, action.channel))
 
     def _do_bounce(self, action: events.Bounce) -> None:
+        if self.bounces_hang:
+            return
         if self._fails():
-            self._answer(events.BounceFailed(action.number, b"trouble injecting"))
+            damaged = self._is_damage()
+            self._answer(events.BounceFailed(action.number, b"trouble injecting", damaged))
             return
         stored = self.disk[action.number]
         notes = b"".join(stored.notes) if action.notes is None else action.notes
         if not notes:
             self._answer(events.BounceDone(action.number))
             return
-        stored.notes.clear()
+        self._change()
         self.bounced[stored.identity] = self.bounced.get(stored.identity, b"") + notes
-        line = b"bounce msg %d qp 1" % action.number
-        self._answer(events.BounceDone(action.number, line, 1))
+        qp = self._bounce_to(stored) if self.bounces_are_mail else 1
+        self._change()
+        kept, stored.notes = stored.notes, []
+        self._unsynced.append(lambda: stored.notes.extend(kept))
+        line = b"bounce msg %d qp %d" % (action.number, qp)
+        self._answer(events.BounceDone(action.number, line, qp))
+
+    def _bounce_to(self, stored: Stored) -> int:
+        """Accept a bounce as a new message; return its qp."""
+        if stored.reverse_path == b"#@[]":
+            return 0
+        path, reverse_path = stored.reverse_path, b""
+        if not path:
+            path, reverse_path = b"postmaster@here", b"#@[]"
+        self._accept([path], reverse_path)
+        self._answer(events.Arrived(), 0)
+        return self._identities
 
     def _do_remove(self, action: events.Remove) -> None:
         if self._fails():
             self._answer(events.RemoveDone(action.number, b"unable to unlink"))
             return
-        del self.disk[action.number]
+        self._change()
+        removed = self.disk.pop(action.number)
+        self._unsynced.append(lambda: self._bring_back(removed))
         self._answer(events.RemoveDone(action.number))
+
+    def _bring_back(self, removed: Stored) -> None:
+        if removed.number not in self.disk:
+            self.disk[removed.number] = removed
 
     def _do_set_retry_time(self, action: events.SetRetryTime) -> None:
         self.disk[action.number].retry[action.channel] = action.time
+
+    def _do_survey(self, _action: events.Survey) -> None:
+        if self._fails():
+            self._answer(events.Surveyed((), [b"unable to opendir info"], incomplete=True))
+        else:
+            self._answer(events.Surveyed(self._scheduled(), (), incomplete=False), 0)
 
     def _do_sweep(self, _action: events.Sweep) -> None:
         self._answer(events.Swept())

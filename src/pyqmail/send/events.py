@@ -338,7 +338,11 @@ class SetRetryTime(Action):
 
 @dataclass(frozen=True, slots=True)
 class Survey(Action):
-    """List all settled messages, as at the start. Answered: Surveyed."""
+    """List all settled messages, as at the start. Answered: Surveyed.
+
+    No removal that comes after it is answered before it: what it lists was not
+    forgotten meanwhile.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,3 +208,78 @@ def test_status_lines_count_what_runs() -> None:
     assert world.log[0] == b"status: local 0/2 remote 0/2"
     last = [line for line in world.log if line.startswith(b"status:")][-1]
     assert last == b"status: local 2/2 remote 0/2"
+
+
+def test_a_bounce_and_a_disk_that_fail_together_do_not_make_it_spin() -> None:
+    world = World(letters=b"D")
+    world.inject(b"nobody@here")
+    world.run(0.0001)  # it is in memory now
+    while not world.started:
+        world.run(0.001)
+    world.trouble = 1.0
+
+    world.run(3600)
+
+    assert 3600 / 123 < len(world.log) < 200
+    world.trouble = 0
+    world.run(1000)
+    assert list(world.bounced) == [1]
+    assert world.disk == {}
+
+
+def test_what_could_not_be_read_at_the_start_is_found_later() -> None:
+    world = World(letters=b"Z")
+    for number in range(10):
+        world.inject(b"r%d@here" % number)
+    world.run(5)
+    world.trouble = 0.5
+    world.crash()
+    assert len(world.core.messages) < 10
+    world.trouble = 0
+    world.letters = b"K"
+
+    world.run(3600)
+
+    assert world.disk == {}
+    assert len(world.delivered) == 10
+
+
+def test_new_messages_that_cannot_be_listed_are_looked_for_again_soon() -> None:
+    world = World()
+    actions = world.core.handle([events.Arrived()], world.now)
+    assert events.LookForNew not in map(type, actions), "one look is on its way already"
+    world.run(1)
+
+    world.core.handle([events.Listed((), trouble=b"unable to opendir todo")], world.now)
+
+    wake_at = world.core.wake_at()
+    assert wake_at is not None
+    assert wake_at <= world.now + 10
+
+
+def test_a_damaged_message_is_set_aside_with_an_alert_and_looked_at_again() -> None:
+    world = World()
+    world.inject(b"a@here")
+    world.broken_envelopes = {1}
+    world.run(10)
+    alerts = [line for line in world.log if line.startswith(b"alert: msg 1 set aside")]
+    assert len(alerts) == 1
+
+    world.broken_envelopes = set()
+    world.run(1600)
+
+    assert world.disk == {}
+    assert world.delivered == {1: [b"a@here"]}
+
+
+def test_a_bounce_that_hangs_does_not_keep_it_from_ending() -> None:
+    world = World(letters=b"D")
+    world.bounces_hang = True
+    world.inject(b"nobody@here")
+    world.run(5)
+
+    world.tell(events.ExitRequested())
+    world.run(GRACE + 1)
+
+    assert world.exited
+    assert world.lost_recipients() == []
