@@ -84,6 +84,7 @@ class _Server:
             elif number == signal.SIGCHLD:
                 self._look_after_queued()
             elif not _answers(_SOCKET):
+                _say("starting qmail-queued again")
                 self._queued = self._start("qmail-queued")
         # Killed by TERM: it came before qmail-send had begun, and nothing was under way.
         if self._stopping and self._send.returncode in {0, -signal.SIGTERM}:
@@ -118,9 +119,7 @@ class _Server:
         """If our qmail-queued has ended, forget it: _watch() starts another after a pause."""
         if self._queued is None or self._queued.poll() is None:
             return
-        if not _answers(_SOCKET):  # else another one was faster
-            how = _how_it_ended(self._queued.returncode)
-            _say(f"qmail-queued {how}: starting it again")
+        _say(f"qmail-queued {_how_it_ended(self._queued.returncode)}")
         self._queued = None
 
     def _start(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
