@@ -334,6 +334,18 @@ def test_no_spawner_at_the_start_is_said(home: SendHome) -> None:
     assert home.log() == b"alert: cannot start: hath the daemon spawn no fire?\n"
 
 
+@pytest.mark.parametrize(("name", "text"), [("bounceformat", "html\n"), ("bouncemaxbytes", "-1\n")])
+def test_a_form_of_bounces_that_nobody_knows_is_named(home: SendHome, name: str, text: str) -> None:
+    home.control(name, text)
+
+    home.launch()
+
+    assert home.ended() == 111
+    assert home.log().startswith(
+        b"alert: cannot start: unable to read controls: control/%b line 1: " % name.encode()
+    )
+
+
 def test_a_control_file_that_is_no_number_is_named(home: SendHome) -> None:
     home.control("queuelifetime", "a week\n")
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.assign import parse_assign
+from pyqmail.control.bounce_format import read_bounce_format
 from pyqmail.control.catalogue import CATALOGUE, Kind
 from pyqmail.control.cdb import Cdb, CdbError
 from pyqmail.control.files import (
@@ -135,6 +136,10 @@ def _read_every_control(home: str) -> Iterator[Finding]:
                 read_list(home, file.name)
         except ControlError as error:
             yield _finding_of(error)
+    try:
+        read_bounce_format(home)
+    except ControlError as error:
+        yield _finding_of(error)
 
 
 def _finding_of(error: ControlError) -> Finding:
@@ -191,6 +196,13 @@ def _check_more_hosts(home: str) -> Iterator[Finding]:
         )
     elif os.path.exists(source) and os.stat(source).st_mtime > os.stat(database).st_mtime:
         yield Finding(WARNING, "control/morercpthosts", "is newer than its .cdb: run qmail-newmrh")
+    for number, line in enumerate(
+        (read_text(home, "control/morercpthosts") or b"").split(b"\n"), 1
+    ):
+        if line.endswith(b"\r"):  # which qmail-newmrh takes for a part of the name
+            text = "ends with a CR, and never matches: take it out, and run qmail-newmrh"
+            yield Finding(WARNING, f"control/morercpthosts line {number}", text)
+            return
 
 
 def _check_users(home: str) -> Iterator[Finding]:

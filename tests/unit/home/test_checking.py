@@ -43,6 +43,11 @@ def test_nothing_is_wrong_with_a_home_that_has_users(home: Path) -> None:
         ("databytes", b"12x\n", (ERROR, "control/databytes line 1", "not a number: 12x")),
         ("me", b"", (ERROR, "control/me", "has no host name: run config-fast NAME")),
         (
+            "bounceformat",
+            b"html\n",
+            (ERROR, "control/bounceformat line 1", "neither multipart nor qsbmf: html"),
+        ),
+        (
             "locals",
             b"mail.example.org\na.example\n",
             (WARNING, "control/rcpthosts", "lacks a.example, which is in locals"),
@@ -173,6 +178,16 @@ def test_a_user_without_a_folder_is_found(home: Path) -> None:
     assert findings(home) == [
         (WARNING, "users/assign", f"aku has no folder {home}/home/aku: the mail waits")
     ]
+
+
+def test_a_carriage_return_that_keeps_a_host_from_matching_is_found(home: Path) -> None:
+    write(home, "control/morercpthosts", b"a\nb\r\nc\r\n")
+    write_cdb(str(home / "control" / "morercpthosts.cdb"), [(b"a", b"")])
+
+    ((level, place, text),) = findings(home)
+
+    assert (level, place) == (WARNING, "control/morercpthosts line 2")
+    assert text.startswith("ends with a CR, and never matches: ")
 
 
 def test_morercpthosts_that_is_newer_than_its_database_is_found(home: Path) -> None:
