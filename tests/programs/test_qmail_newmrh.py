@@ -36,6 +36,14 @@ def test_hosts_become_keys_in_lower_case(commands: Commands, control: Path) -> N
     assert not (control / "morercpthosts.tmp").exists()
 
 
+def test_a_carriage_return_stays_as_in_the_original(commands: Commands, control: Path) -> None:
+    (control / "morercpthosts").write_bytes(b"a.example\r\n")
+
+    assert commands.run("qmail-newmrh").returncode == 0
+
+    assert list(Cdb(str(control / "morercpthosts.cdb")).records()) == [(b"a.example\r", b"")]
+
+
 def test_without_a_file_it_says_so_and_changes_nothing(commands: Commands, control: Path) -> None:
     (control / "morercpthosts.cdb").write_bytes(b"old")
 

@@ -63,7 +63,8 @@ def compile_hosts(_arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -
 def parse_hosts(text: bytes) -> list[bytes]:
     """Return the keys for the text of morercpthosts: its lines in lower case.
 
-    Only spaces and tabs at the end are dropped; a CR stays, and so does a NUL.
+    Only spaces and tabs at the end are dropped; a NUL stays in its line as in the
+    original, and so does a CR, of which `qmailctl check` warns.
     """
     lines = [line.rstrip(b" \t\n") for line in text.lower().split(b"\n")]
     return [line for line in lines if line and not line.startswith(b"#")]
