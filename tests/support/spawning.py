@@ -1,4 +1,4 @@
-"""A qmail-lspawn to give jobs to, with a home that the test fills."""
+"""A spawner to give jobs to, with a home that the test fills."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def spawn_home(launchers: str) -> Iterator[SpawnHome]:
 
 
 class RunningSpawner:
-    """A qmail-lspawn that runs; `deliver()` sends a job, `reports()` waits for answers."""
+    """A spawner that runs; `deliver()` sends a job, `reports()` waits for answers."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
@@ -78,12 +78,22 @@ class RunningSpawner:
         assert process.stdout is not None
         self._output = process.stdout.fileno()
         self._greeted = False
+        self.greeting = b""
 
     def deliver(self, slot: int, forward_path: bytes) -> None:
         """Send a job."""
+        self.send(encode_job(Job(slot, b"0/23", b"s@x", forward_path)))
+
+    def send(self, data: bytes) -> None:
+        """Send whatever it is."""
         assert self.process.stdin is not None
-        self.process.stdin.write(encode_job(Job(slot, b"0/23", b"s@x", forward_path)))
+        self.process.stdin.write(data)
         self.process.stdin.flush()
+
+    def hang_up(self) -> None:
+        """Be a qmail-send that ends."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
 
     def reports(self, count: int) -> dict[int, bytes]:
         """Wait for `count` more reports; return letter and text of each by its slot."""
@@ -93,9 +103,9 @@ class RunningSpawner:
             assert left > 0, "no report"
             if select.select([self._output], [], [], left)[0]:
                 data = os.read(self._output, 65536)
-                assert data, "qmail-lspawn has ended"
+                assert data, "the spawner has ended"
                 if not self._greeted:
-                    data = data[1:]
+                    self.greeting, data = data[:1], data[1:]
                     self._greeted = True
                 self._reports += self._reader.feed(data)
         taken, self._reports = self._reports[:count], self._reports[count:]
@@ -108,11 +118,12 @@ class RunningSpawner:
 
 
 @contextmanager
-def running(home: SpawnHome) -> Iterator[RunningSpawner]:
-    """Run a qmail-lspawn on `home` while this lasts."""
+def running(home: SpawnHome, *command: str, **environ: str) -> Iterator[RunningSpawner]:
+    """Run a spawner on `home` while this lasts; without a command it is qmail-lspawn."""
+    name, *arguments = command or ("qmail-lspawn", "./Mailbox")
     process = subprocess.Popen(
-        [f"{home.path}/bin/qmail-lspawn", "./Mailbox"],
-        env={"PATH": os.defpath, "QMAILHOME": str(home.path)},
+        [home.path / "bin" / name, *arguments],
+        env={"PATH": os.defpath, "QMAILHOME": str(home.path), **environ},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_LINE: Final = 799  # bytes of one entry
 MAIL: Final = 2  # the facility's number
+MAX_FACILITY: Final = 23  # RFC 5424 §6.2.1
+MAX_DIGITS: Final = 9  # of a facility; zeros may lead
 _SPACE: Final = 32
 _DELETE: Final = 127
 _PRINTABLE: Final = bytes(byte if _SPACE <= byte < _DELETE else ord("?") for byte in range(256))
@@ -33,8 +35,7 @@ def main() -> NoReturn:
 def log(arguments: Sequence[bytes], _environ: Mapping[bytes, bytes]) -> int:
     """Give each line of descriptor 0 to syslog until the input ends."""
     tag = os.fsdecode(arguments[0]) if arguments else "splogger"
-    digits = arguments[1] if len(arguments) > 1 else b""
-    facility = int(digits) if digits.isdigit() else MAIL
+    facility = facility_of(arguments[1]) if len(arguments) > 1 else MAIL
     syslog.openlog(tag, 0, facility << 3)
     stamp, priority = b"", syslog.LOG_INFO
     for piece, goes_on in pieces_of(0):
@@ -44,6 +45,13 @@ def log(arguments: Sequence[bytes], _environ: Mapping[bytes, bytes]) -> int:
         text = stamp + (b"+" if goes_on else b" ") + piece.translate(_PRINTABLE)
         syslog.syslog(priority, text.decode("ascii"))
     return SUCCESS
+
+
+def facility_of(argument: bytes) -> int:
+    """Return the number of a facility; what is none of syslog's counts as that for mail."""
+    if argument.isdigit() and len(argument) <= MAX_DIGITS and int(argument) <= MAX_FACILITY:
+        return int(argument)
+    return MAIL
 
 
 def pieces_of(descriptor: int) -> Iterator[tuple[bytes, bool]]:

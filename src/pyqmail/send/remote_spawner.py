@@ -27,6 +27,7 @@ NO_REMOTE: Final = (
     b"ZThis server does not deliver to other hosts yet; the message waits. (#4.3.5)\n"
 )
 UNABLE_TO_RUN: Final = b"ZUnable to run qmail-remote.\n"
+NO_PIPE: Final = b"Zqmail-spawn unable to create pipe. (#4.3.0)\n"
 MAX_OUTPUT: Final = 65536  # bytes; qmail-send keeps 10000 of a report
 
 _VALUES: Final = {b"K": 1, b"Z": 0, b"D": -1}  # letters of qmail-remote, the better the greater
@@ -108,7 +109,11 @@ class RemoteSpawner:
         assert self._program is not None, "asked before"
         domain = split_address(job.forward_path)[1] or b""
         arguments = [self._program, domain, job.reverse_path, job.forward_path]
-        reading, writing = os.pipe()
+        try:
+            reading, writing = os.pipe()
+        except OSError:
+            self._say(job.slot, NO_PIPE)
+            return
         try:
             pid = start_remote(arguments, self._environ, message, writing)
         except OSError:
