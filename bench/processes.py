@@ -3,8 +3,37 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Cost(NamedTuple):
+    """What one run of a program cost, with its children."""
+
+    cpu: float  # seconds of user and system time
+    megabytes: float  # at its peak, but not less than this process has
+
+
+def cost_of(
+    argv: Sequence[str], stdin: int | IO[bytes], options: dict[str, Any], stdout: int | None = None
+) -> tuple[int, Cost]:
+    """Run a program; return its exit code and cost."""
+    process = subprocess.Popen(
+        argv,
+        stdin=stdin,
+        stdout=subprocess.DEVNULL if stdout is None else stdout,
+        stderr=subprocess.DEVNULL,
+        **options,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    cost = Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    return process.returncode, cost
 
 
 def family(pid: int) -> list[int]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import statistics
-import subprocess
 import sys
+from typing import TYPE_CHECKING
 
+from processes import cost_of
 from tests.support.launchers import program_names
 from tests.support.per_message import ARGUMENTS, ENVIRONMENT, PER_MESSAGE
 from tests.support.private_home import PrivateHome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROUNDS = 15
 LIMIT = 2.5  # times the bare interpreter
@@ -47,25 +52,19 @@ def argv_for(name: str, home: str) -> list[str]:
 
 def cpu_of(argv: list[str], options: dict[str, object]) -> float:
     """Run a command; return its user and system time, those of its children included."""
+    with filled_pipe(LETTER) as message, filled_pipe(ENVELOPE) as envelope:
+        stdout = envelope if argv[0].endswith("/qmail-queue") else None
+        return cost_of(argv, message, options, stdout)[1].cpu
+
+
+@contextlib.contextmanager
+def filled_pipe(text: bytes) -> Iterator[int]:
+    """Open a pipe from which `text` can be read."""
     reader, writer = os.pipe()
-    os.write(writer, ENVELOPE)
+    os.write(writer, text)
     os.close(writer)
-    process = subprocess.Popen(
-        argv,
-        stdin=subprocess.PIPE,
-        stdout=reader if argv[0].endswith("/qmail-queue") else subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        **options,
-    )
+    yield reader
     os.close(reader)
-    try:
-        process.stdin.write(LETTER)
-        process.stdin.close()
-    except BrokenPipeError:
-        pass  # a program may end without reading its input
-    _, _, usage = os.wait4(process.pid, 0)
-    process.returncode = 0
-    return usage.ru_utime + usage.ru_stime
 
 
 if __name__ == "__main__":

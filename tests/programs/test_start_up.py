@@ -19,12 +19,15 @@ EXPENSIVE = (
 )
 
 LIST_MODULES = """
-import os, sys, atexit
+import os, sys
 sys.path.append({source!r})
 sys.argv = [{name!r}, *{arguments!r}]
 def report():
     os.write(2, b"\\nMODULES " + " ".join(sys.modules).encode() + b"\\n")
-atexit.register(report)
+def end(code, end=os._exit):
+    report()
+    end(code)
+os._exit = end
 from pyqmail.programs.run import launch
 launch({home!r})
 """

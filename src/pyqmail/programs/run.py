@@ -82,7 +82,10 @@ def run(name: str, function: Callable[[Sequence[bytes], Mapping[bytes, bytes]], 
     code = call(name, function, arguments, os.environb)
     if sys.stdout is not None:  # descriptor 1 may be closed
         sys.stdout.flush()
-    sys.exit(code)
+    if "threading" in sys.modules:
+        sys.exit(code)  # threads may have something to finish
+    # An interpreter that takes itself apart would cost a small program a sixth of its time.
+    os._exit(code)
 
 
 def call(
