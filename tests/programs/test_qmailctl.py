@@ -173,9 +173,8 @@ def test_setup_makes_a_home_and_says_what_comes_next(unmade: Qmailctl) -> None:
     owner = "nobody" if os.getuid() == 0 else ""
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"{unmade.home} is a home of {owner}")
-    assert done.stdout.endswith(
-        f"Next: qmailctl user add NAME --home {unmade.home}; qmailctl run --home {unmade.home}\n"
-    )
+    command = f"{unmade.home}/bin/qmailctl"
+    assert done.stdout.endswith(f"Next: {command} user add NAME; {command} run\n")
     assert os.readlink(unmade.home / "bin" / "qmail-inject") == "pyqmail"
     assert unmade("check").stdout == ""
 
@@ -187,6 +186,27 @@ def test_setup_where_nothing_can_be_made_names_the_folder(unmade: Qmailctl) -> N
         111,
         f"qmailctl: fatal: {unmade.place}/a/b: No such file or directory\n",
     )
+
+
+def test_a_link_is_not_made_a_home(unmade: Qmailctl) -> None:
+    (unmade.place / "folder").mkdir()
+    (unmade.place / "link").symlink_to("folder")
+
+    done = unmade("setup", "--host", "mail.example.org", "--home", f"{unmade.place}/link")
+
+    assert (done.returncode, done.stderr) == (
+        100,
+        f"qmailctl: fatal: {unmade.place}/link is a link: name the folder it leads to\n",
+    )
+    assert list((unmade.place / "folder").iterdir()) == []
+
+
+def test_by_whatever_path_a_home_is_named_its_users_are_the_same(qmailctl: Qmailctl) -> None:
+    (qmailctl.place / "link").symlink_to("home")
+
+    qmailctl("user", "add", "aku", "--home", f"{qmailctl.place}/link")
+
+    assert qmailctl("user", "list").stdout == f"aku\t{qmailctl.home}/home/aku\n"
 
 
 @pytest.mark.root
@@ -345,3 +365,41 @@ def test_a_message_that_cannot_be_read_hides_no_other(qmailctl: Qmailctl) -> Non
 
     assert lines[0] == "53\t\t\t\ttrouble: file does not exist"
     assert lines[1].startswith("54\t")
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be a stranger to the home")
+def test_a_stranger_is_told_who_may_look_at_the_queue(qmailctl: Qmailctl) -> None:
+    stranger = {"user": 1, "group": 1, "extra_groups": [], "cwd": "/"}
+    environ = {"PATH": os.defpath, "QMAILHOME": str(qmailctl.home)}
+
+    listed = subprocess.run(
+        [*qmailctl.argv, "queue", "list"],
+        capture_output=True,
+        check=False,
+        env=environ,
+        **stranger,
+    )
+    checked = subprocess.run(
+        [*qmailctl.argv, "check"], capture_output=True, check=False, env=environ, **stranger
+    )
+
+    assert listed.returncode == 100
+    assert listed.stderr.decode() == (
+        f"qmailctl: fatal: {qmailctl.home}/queue is not for everybody: "
+        "run this as nobody or as root\n"
+    )
+    assert (
+        checked.stdout == b"warning\tqueue\tcannot be looked at: run this as root or as the owner\n"
+    )
+
+
+def test_a_home_without_a_queue_is_told_of(qmailctl: Qmailctl) -> None:
+    (qmailctl.home / "queue").rename(qmailctl.home / "elsewhere")
+
+    done = qmailctl("queue", "list")
+
+    assert (done.returncode, done.stderr) == (
+        100,
+        f"qmailctl: fatal: there is no {qmailctl.home}/queue: run qmailctl setup\n",
+    )

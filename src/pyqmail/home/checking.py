@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 ERROR: Final = "error"
 WARNING: Final = "warning"
 
+_HIDDEN: Final = "cannot be looked at: run this as root or as the owner"
 _FIELDS_TO_HOME: Final = 4  # of a record of users/cdb: user, uid, gid, home
 _WORLD_WRITABLE: Final = 0o002  # qmail-local refuses such a home; qmail's conf-patrn
 
@@ -73,6 +74,9 @@ def _check_queue(home: str, roles: Roles) -> Iterator[Finding]:
     if not os.path.isdir(layout.queue_directory(home)):
         yield Finding(ERROR, "queue", "is missing: run qmailctl setup")
         return
+    if not os.access(layout.queue_directory(home), os.X_OK):
+        yield Finding(WARNING, "queue", _HIDDEN)
+        return
     for name, role, mode in layout.queue_entries():
         yield from _check_path(home, os.path.join("queue", name), getattr(roles, role).uid, mode)
 
@@ -97,7 +101,7 @@ def _check_path(home: str, name: str, owner: int, mode: int) -> Iterator[Finding
         yield Finding(ERROR, name, "is missing: run qmailctl setup")
         return
     except PermissionError:
-        yield Finding(WARNING, name, "cannot be looked at: run this as root or as the owner")
+        yield Finding(WARNING, name, _HIDDEN)
         return
     if status.st_uid != owner:
         yield Finding(ERROR, name, f"belongs to uid {status.st_uid}: chown {owner} {name}")

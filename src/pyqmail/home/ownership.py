@@ -8,12 +8,18 @@ after that, with his own rights.
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from pyqmail.control.roles import roles_of
 from pyqmail.errors import PermanentFailure, TransientFailure
 from pyqmail.home.launchers import interpreter, library_folders
+from pyqmail.queue.layout import queue_directory
 from pyqmail.system import errnos
 from pyqmail.system.accounts import Account, drop_to, groups_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def require_home(home: str) -> None:
@@ -57,15 +63,48 @@ def become(account: Account, home: str) -> None:
     drop_to(account.uid, account.gid, groups_of(account))
 
 
+@contextmanager
+def acting_as(account: Account) -> Iterator[None]:
+    """Have the rights of `account` for a moment, if we are root; to ask, not to be safe."""
+    if os.geteuid() != 0:
+        yield
+        return
+    gid, groups = os.getegid(), os.getgroups()
+    os.setgroups(groups_of(account))
+    os.setegid(account.gid)
+    os.seteuid(account.uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(gid)
+        os.setgroups(groups)
+
+
 def require_reachable(home: str, account: Account) -> None:
     """Raise TransientFailure unless this process can use home, interpreter and package."""
-    if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
+    if not _may(home, os.R_OK | os.W_OK | os.X_OK):
         raise _unreachable(home, account, "choose another folder")
-    if not os.access(interpreter(), os.X_OK):
+    if not _may(interpreter(), os.X_OK):
         raise _unreachable(interpreter(), account, "install Python where everybody can execute it")
     for folder in library_folders():
-        if not os.access(folder, os.R_OK | os.X_OK):
+        if not _may(folder, os.R_OK | os.X_OK):
             raise _unreachable(folder, account, "install pyqmail where everybody can read it")
+
+
+def require_queue(home: str) -> None:
+    """Raise PermanentFailure unless this process may look at the queue."""
+    queue = queue_directory(home)
+    if not os.path.isdir(queue):
+        raise PermanentFailure(os.fsencode(f"there is no {queue}: run qmailctl setup"))
+    if not _may(queue, os.R_OK | os.X_OK):
+        owner = roles_of(home).owner.name
+        who = "root" if owner == "root" else f"{owner} or as root"
+        raise PermanentFailure(os.fsencode(f"{queue} is not for everybody: run this as {who}"))
+
+
+def _may(path: str, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=True)
 
 
 def _unreachable(path: str, account: Account, advice: str) -> TransientFailure:

@@ -10,11 +10,11 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.roles import roles_of
-from pyqmail.errors import PermanentFailure
+from pyqmail.errors import PermanentFailure, TransientFailure
 from pyqmail.home import configuration
 from pyqmail.home.boot import write_boot_scripts
 from pyqmail.home.launchers import write_launchers
-from pyqmail.home.ownership import become, require_reachable
+from pyqmail.home.ownership import acting_as, become, require_reachable
 from pyqmail.queue.layout import make_queue
 from pyqmail.system import files
 from pyqmail.system.accounts import Account, find_account, find_account_of
@@ -54,7 +54,6 @@ def setup(home: str, host: bytes, user: str | None, programs: Iterable[str]) -> 
     owner = choose_owner(home, user)
     _make_top(home, owner)
     become(owner, home)
-    require_reachable(home, owner)
     os.umask(0o022)
     for name, mode in FOLDERS.items():
         _make_folder(os.path.join(home, name), mode)
@@ -105,11 +104,23 @@ def _myself(home: str) -> Account:
 
 
 def _make_top(home: str, owner: Account) -> None:
-    if not os.path.isdir(home):
+    """Make the folder itself, unless its owner could not use it: then nothing is left of it."""
+    made = not os.path.isdir(home)
+    if made:
         files.make_directory(home, _HOME_MODE)
         files.sync_directory(os.path.dirname(home))
-    if os.getuid() != 0:
-        return
+    if os.getuid() == 0:
+        _give_away(home, owner)
+    try:
+        with acting_as(owner):
+            require_reachable(home, owner)
+    except TransientFailure:
+        if made:
+            files.remove_directory(home)
+        raise
+
+
+def _give_away(home: str, owner: Account) -> None:
     # Through a descriptor, and not through a link: somebody else may own the folder above.
     descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 import signal
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +18,7 @@ import typer
 from pyqmail.control.roles import leave_root
 from pyqmail.errors import PERMANENT, SUCCESS, TRANSIENT, PermanentFailure, TransientFailure
 from pyqmail.home import checking, mailboxes
-from pyqmail.home.ownership import become_owner, require_home
+from pyqmail.home.ownership import become_owner, require_home, require_queue
 from pyqmail.home.running import run_home
 from pyqmail.home.setup import setup as make_home
 from pyqmail.message.date import rfc822_date
@@ -75,7 +76,17 @@ def _home(option: str | None) -> str:
     home = home_of(os.environb) if option is None else option
     if not home:  # a shell variable that was not set, surely: not the working directory
         raise PermanentFailure(b"the path of the home is empty")
-    return os.path.abspath(home)
+    # Without links, as the launchers name it: users/assign has whole paths.
+    return os.path.realpath(home)
+
+
+def _new_home(option: str | None) -> str:
+    """Return the path of a home to make; where root gives a folder away, no link must lead."""
+    home = _home(option)
+    named = os.path.abspath(option if option is not None else home)
+    if os.path.islink(named):
+        raise PermanentFailure(os.fsencode(f"{named} is a link: name the folder it leads to"))
+    return home
 
 
 def _visit(option: str | None) -> str:
@@ -95,10 +106,11 @@ def setup(
     ] = None,
 ) -> None:
     """Make a private home, or complete one."""
-    path = _home(home)
+    path = _new_home(home)
     owner = make_home(path, os.fsencode(host), user or _who_asked(), program_names())
     print(f"{path} is a home of {owner.name} for {host}.")
-    print(f"Next: qmailctl user add NAME --home {path}; qmailctl run --home {path}")
+    command = shlex.quote(f"{path}/bin/qmailctl")
+    print(f"Next: {command} user add NAME; {command} run")
 
 
 def _who_asked() -> str | None:
@@ -163,6 +175,7 @@ def check(home: Home = None, *, as_json: AsJson = False) -> None:
 def list_queue(home: Home = None, *, as_json: AsJson = False) -> None:
     """Show the messages that are preprocessed and wait."""
     path = _visit(home)
+    require_queue(path)
     columns = ("number", "date", "size", "sender", "state")
     rows = map(_describe_message, list_messages(path))
     show(columns, rows, as_json=as_json, nothing="No message waits.")

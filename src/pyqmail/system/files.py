@@ -172,6 +172,12 @@ def make_directory(path: str, mode: int) -> None:
     os.chmod(path, mode)
 
 
+def remove_directory(path: str) -> None:
+    """Remove the directory `path`, which must be empty."""
+    _announce("remove_directory", path)
+    os.rmdir(path)
+
+
 def make_fifo(path: str, mode: int) -> None:
     """Make a FIFO with exactly `mode`, whatever the umask says."""
     _announce("make_fifo", path, mode)

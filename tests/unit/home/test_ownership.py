@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.children import NOBODY, as_ordinary_user, in_child
 
-from pyqmail.control.roles import leave_root
+from pyqmail.control.roles import leave_root, roles_of
 from pyqmail.errors import PermanentFailure, TransientFailure
-from pyqmail.home.ownership import become_owner, require_home
+from pyqmail.home.ownership import acting_as, become_owner, require_home
 from pyqmail.home.setup import setup
 
 if TYPE_CHECKING:
@@ -123,3 +123,18 @@ def test_a_folder_that_the_owner_cannot_reach_is_named_with_what_to_do(closed: P
 def test_setup_in_such_a_folder_says_the_same(closed: Path) -> None:
     with pytest.raises(TransientFailure, match=f"open it: chmod o\\+rx {closed}"):
         in_child(lambda: setup(str(closed / "home"), b"mail.example.org", None, []))
+
+    assert list(closed.iterdir()) == []
+
+
+@pytest.mark.root
+@needs_root
+def test_acting_as_somebody_ends_when_it_ends(home: Path) -> None:
+    account = roles_of(str(home)).owner
+    before = ids()
+
+    with acting_as(account):
+        during = (os.geteuid(), os.getegid())
+
+    assert during == (account.uid, account.gid)
+    assert ids() == before
