@@ -400,3 +400,195 @@ def test_a_bounce_that_cannot_be_queued_waits_on_disk(home: SendHome, tmp_path: 
     home.wait_until(lambda: home.queued("local", "todo") == {})
 
     assert home.queued("bounce") == {f"bounce/{number}": b"<nobody@here.example>:\nno\n\n"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "wrong"),
+    [
+        ("concurrencylocal", "ten\n", rb"control/concurrencylocal line 1: not a number: ten"),
+        ("concurrencyremote", "-1\n", rb"control/concurrencyremote line 1: not a number: -1"),
+        ("queuelifetime", "9" * 11 + "\n", rb"control/queuelifetime line 1: number too large: 9+"),
+        ("bounceformat", "html\n", rb"control/bounceformat line 1: .+"),
+        ("me", None, rb"control/locals: missing, and control/me too"),
+    ],
+)
+def test_a_broken_control_file_is_named_and_keeps_it_from_starting(
+    home: SendHome, name: str, text: str | None, wrong: bytes
+) -> None:
+    if text is None:
+        os.unlink(f"{home.path}/control/{name}")
+    else:
+        home.control(name, text)
+
+    home.launch()
+
+    assert home.ended() == 111
+    pattern = rb"alert: cannot start: unable to read controls: %b\n" % wrong
+    assert re.fullmatch(pattern, home.log())
+
+
+def test_empty_files_are_no_entries_or_defaults_and_crs_do_not_count(home: SendHome) -> None:
+    for name in ("concurrencylocal", "queuelifetime", "virtualdomains", "percenthack"):
+        home.control(name, "")
+    home.control("concurrencyremote", "7\r\n")
+    home.control("locals", "far.example\r\n")
+    home.start()
+
+    home.inject(b"ann@far.example", b"aku@here.example")
+
+    assert home.log().startswith(b"status: local 0/10 remote 0/7\n")
+    assert {(channel, job.forward_path) for channel, job in home.jobs(2)} == {
+        ("local", b"ann@far.example"),
+        ("remote", b"aku@here.example"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("gone", "line"),
+    [
+        ("", b"alert: cannot start: unable to switch to home directory\n"),
+        ("queue", b"alert: cannot start: unable to switch to queue directory\n"),
+        ("queue/lock/sendmutex", b"alert: cannot start: unable to open mutex\n"),
+    ],
+)
+def test_what_is_missing_at_the_start_is_said(home: SendHome, gone: str, line: bytes) -> None:
+    path = f"{home.path}/{gone}".rstrip("/")
+    os.rename(path, path + ".gone")
+
+    home.launch()
+
+    assert home.ended() == 111
+    assert home.log() == line
+
+
+@pytest.mark.parametrize("number", [signal.SIGALRM, signal.SIGHUP])
+def test_a_signal_while_it_starts_is_kept_until_it_has(home: SendHome, number: int) -> None:
+    home.launch()
+    home.wait_until(lambda: blocks(home.pid, number))
+
+    home.signal(number)
+    home.greet()
+
+    home.wait_for_log(rb"^status: ")
+    home.inject(b"aku@here.example")
+    assert home.jobs(1)[0][1].forward_path == b"aku@here.example"
+
+
+def blocks(pid: int, number: int) -> bool:
+    """Is this signal blocked in the process?"""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        mask = re.search(r"SigBlk:\s*(\w+)", file.read())
+    assert mask is not None
+    return bool(int(mask[1], 16) & 1 << (number - 1))
+
+
+def settle(home: SendHome, *forward_paths: bytes) -> int:
+    """Have a message settled, all of its recipients deferred, and qmail-send ended."""
+    home.start()
+    number = home.inject(*forward_paths)
+    for channel, job in home.jobs(len(forward_paths)):
+        home.report(channel, bytes([job.slot]) + b"Zlater\n\0")
+    home.wait_until(lambda: home.queued("todo") == {})
+    home.signal(signal.SIGTERM)
+    assert home.ended() == 0
+    return number
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("info", rb"alert: msg N set aside, a file of it is damaged: trouble reading info/S/N"),
+        ("local", rb"alert: msg N set aside, .*: unknown record type in local/S/N!"),
+        ("remote", rb"alert: msg N set aside, .*: unknown record type in remote/S/N!"),
+        ("mess", rb"warning: unable to stat mess/S/N; info/S/N.lost kept"),
+    ],
+)
+def test_a_settled_message_with_a_damaged_file_is_set_aside_and_others_go_on(
+    home: SendHome, kind: str, line: bytes
+) -> None:
+    number = settle(home, b"a@here.example", b"b@far.example")
+    place = f"{number % 23}/{number}"
+    if kind == "mess":
+        os.unlink(f"{home.path}/queue/mess/{place}")
+    else:
+        with open(f"{home.path}/queue/{kind}/{place}", "wb") as file:
+            file.write(b"\xffrubbish\0")
+
+    home.start()
+    home.signal(signal.SIGALRM)
+
+    here = line.replace(b"S/N", place.encode()).replace(b" N ", b" %d " % number)
+    home.wait_for_log(b"^" + here + b"$")
+    home.inject(b"c@here.example")
+    home.wait_until(lambda: b"c@here.example" in {job.forward_path for _, job in home.jobs(1)})
+
+
+def test_a_new_message_with_a_damaged_envelope_is_set_aside_and_others_go_on(
+    home: SendHome,
+) -> None:
+    with open(f"{home.path}/queue/todo/4711", "wb") as file:
+        file.write(b"u1\0p2\0this is no envelope")
+    os.makedirs(f"{home.path}/queue/mess/19", exist_ok=True)
+    with open(f"{home.path}/queue/mess/{4711 % 23}/4711", "wb") as file:
+        file.write(b"x")
+
+    home.start()
+
+    home.wait_for_log(rb"^alert: msg 4711 set aside, a file of it is damaged: .* todo/4711$")
+    home.inject(b"c@here.example")
+    assert home.jobs(1)[0][1].forward_path == b"c@here.example"
+    assert "todo/4711" in home.queued("todo")
+
+
+def test_a_bounce_file_that_is_none_is_an_alert_and_others_go_on(home: SendHome) -> None:
+    number = settle(home, b"a@here.example")
+    os.mkdir(f"{home.path}/queue/bounce/{number}")
+
+    home.start()
+    home.signal(signal.SIGALRM)
+    home.jobs(1)
+    home.report("local", b"\0Dno\n\0")
+
+    home.wait_for_log(rb"^alert: unable to append to bounce message; HELP! sleeping...$")
+    home.inject(b"c@here.example")
+    assert home.jobs(1)[0][1].forward_path == b"c@here.example"
+    assert home.queued("local") == {f"local/{number % 23}/{number}": b"Ta@here.example\0"}
+
+
+def test_a_directory_that_cannot_be_read_is_an_alert_and_others_go_on(home: SendHome) -> None:
+    os.rename(f"{home.path}/queue/info/7", f"{home.path}/queue/info/gone")
+
+    home.start()
+
+    assert b"alert: unable to opendir info/7, sleeping...\n" in home.log()
+    home.inject(b"c@here.example")
+    assert home.jobs(1)[0][1].forward_path == b"c@here.example"
+
+
+def test_a_lost_qmail_clean_ends_it_in_order(home: SendHome) -> None:
+    home.start()
+    number = home.inject(b"a@here.example")
+    home.jobs(1)
+    home.lose_cleaner()
+
+    home.report("local", b"\0Kok\n\0")
+
+    assert home.ended() == 0
+    assert b"alert: oh no! lost qmail-clean connection! dying...\n" in home.log()
+    assert home.log().endswith(b"status: exiting\n")
+    assert f"todo/{number}" in home.queued("todo")
+
+
+def test_a_qmail_clean_that_fails_is_a_warning(home: SendHome) -> None:
+    home.start()
+    number = home.inject(b"a@here.example")
+    home.jobs(1)
+    # Only an empty directory can be removed, and that not as a file.
+    os.unlink(f"{home.path}/queue/intd/{number}")
+    os.mkdir(f"{home.path}/queue/intd/{number}")
+
+    home.report("local", b"\0Kok\n\0")
+
+    home.wait_for_log(
+        rb"^warning: qmail-clean unable to clean up (todo|foop)/%d; will try again later$" % number
+    )

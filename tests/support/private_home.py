@@ -5,10 +5,12 @@ It runs as an ordinary user. Root becomes `nobody` for it, as `./run` does.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -91,6 +93,14 @@ class PrivateHome:
             options["extra_groups"] = []
         return options
 
+    def write(self, name: str, text: str) -> None:
+        """Make or replace a file, as the owner of the home would."""
+        path = f"{self.path}/{name}"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        if os.getuid() == 0:
+            os.chown(path, self.account.pw_uid, self.account.pw_gid)
+
     def qmailctl(self, *arguments: str) -> None:
         """Run qmailctl, which must succeed."""
         argv = [sys.executable, "-c", QMAILCTL, *arguments]
@@ -137,6 +147,26 @@ class PrivateHome:
                 **self.options(),
             )
 
+    def start_alone(self, *arguments: str, waits: bool = True) -> None:
+        """Start the home with nothing but qmail-start, as a boot script does."""
+        written = len(self.log())
+        with open(self.log_path, "ab") as log:
+            self._server = subprocess.Popen(
+                [f"{self.path}/bin/qmail-start", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **self.options(),
+            )
+        if waits:
+            self.wait(lambda: "status:" in self.log()[written:], "the home did not start")
+            self.wait(self._listens, "nobody listens on queue.sock")
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as connection:
+            return connection.connect_ex(f"{self.path}/run/queue.sock") == 0
+
     def stop(self) -> int:
         """Stop the home as TERM does; return the exit code."""
         assert self._server is not None, "start() comes first"
@@ -169,6 +199,40 @@ class PrivateHome:
         """Kill one process of the home, as nobody should."""
         (pid, *_) = self.processes(title)
         os.kill(pid, signal.SIGKILL)
+
+    def family(self) -> list[int]:
+        """Return all processes of the running home."""
+        return [self.pid, *_descendants(self.pid)]
+
+    def titled(self, title: str) -> list[int]:
+        """Return the processes that show just this title."""
+        return [pid for pid in self.family() if self.title_of(pid) == title]
+
+    def workers(self) -> list[int]:
+        """Return the delivery workers."""
+        (spawner,) = self.titled("qmail-lspawn")
+        return list(_descendants(spawner))
+
+    def title_of(self, pid: int) -> str:
+        """Return what lists of processes show for a process."""
+        return _command_line(pid).strip()
+
+    def wait_until_gone(self, pids: Sequence[int]) -> None:
+        """Return when none of the processes lives any more."""
+        assert self._server is not None, "it was started"
+        self._server.wait(PATIENCE)
+        self.wait(
+            lambda: not any(_lives(pid) for pid in pids),
+            f"these live on: {[(pid, _command_line(pid)) for pid in pids if _lives(pid)]}",
+        )
+
+    def kill_all(self) -> None:
+        """End what is left of a home after a test that has failed."""
+        if self._server is not None and self._server.poll() is None:
+            for pid in self.family():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self._server.wait(PATIENCE)
 
     # What can be seen.
 
@@ -227,6 +291,15 @@ def _descendants(pid: int) -> Sequence[int]:
     for ancestor in found:
         found += [child for child, parent in parents.items() if parent == ancestor]
     return found[1:]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        status = _read(f"/proc/{pid}/stat")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    # In a container nobody may wait for what has lost its parent; it is dead all the same.
+    return status.rpartition(b")")[2].split()[0] not in (b"Z", b"X")
 
 
 def _command_line(pid: int) -> str:

@@ -55,9 +55,13 @@ class SendHome:
     def start(self, greeting: bytes = b"\x78") -> None:
         """Start qmail-send, and greet it as both spawners do."""
         self.launch()
+        self.greet(greeting)
+        self.wait_for_log(rb"^status: ")
+
+    def greet(self, greeting: bytes = b"\x78") -> None:
+        """Say what both spawners say first."""
         os.write(self._ends[2], greeting)
         os.write(self._ends[4], greeting)
-        self.wait_for_log(rb"^status: ")
 
     def launch(self) -> None:
         """Start qmail-send with nobody who speaks to it yet."""
@@ -69,7 +73,9 @@ class SendHome:
                 (writing, reading) if writes else (reading, writing)
             )
         requests, answers = self._ends.pop(5), self._ends.pop(6)
-        threading.Thread(target=_clean, args=(self.path, requests, answers), daemon=True).start()
+        self._cleaner_is_gone = threading.Event()
+        arguments = (self.path, requests, answers, self._cleaner_is_gone)
+        threading.Thread(target=_clean, args=arguments, daemon=True).start()
 
         def place() -> None:
             for number in (3, 4, 5, 6):
@@ -94,6 +100,16 @@ class SendHome:
             os.close(end)
         self._readers = {"local": JobReader(), "remote": JobReader()}
         self._unread.clear()
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        assert self._process is not None, "start() comes first"
+        return self._process.pid
+
+    def lose_cleaner(self) -> None:
+        """Have qmail-clean die before it does anything more."""
+        self._cleaner_is_gone.set()
 
     def signal(self, number: int) -> None:
         """Send a signal to qmail-send."""
@@ -194,7 +210,13 @@ def _high(end: int) -> int:
     return high
 
 
-def _clean(home: str, requests: int, answers: int) -> None:
-    cleanup.serve(home, requests, answers)
+def _clean(home: str, requests: int, answers: int, is_gone: threading.Event) -> None:
+    watched = cleanup.LocalCleaner(home)
+    rest = b""
+    while not is_gone.is_set() and (piece := os.read(requests, 65536)):
+        if is_gone.is_set():
+            break
+        *complete, rest = (rest + piece).split(b"\0")
+        os.write(answers, watched.clean(complete))
     os.close(requests)
     os.close(answers)

@@ -97,7 +97,7 @@ class Arrivals:
         """Remember which messages are new."""
         self._looking = False
         if event.trouble:
-            self._ledger.log(log.sleeping(event.trouble))
+            self._ledger.log(log.unreadable(event.trouble))
             self._next_look = min(self._next_look, self._ledger.now + SLEEP)
         self._look_again |= event.more
         removed, self._removed_meanwhile = self._removed_meanwhile, set()

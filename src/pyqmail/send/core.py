@@ -198,7 +198,7 @@ class Core:
 
     def _on_surveyed(self, event: events.Surveyed) -> None:
         for trouble in event.troubles:
-            self._ledger.log(log.warning(trouble))
+            self._ledger.log(log.unreadable(trouble))
         if event.incomplete:
             self.adopt_more_later(self._ledger.now)
         for scheduled in event.scheduled:

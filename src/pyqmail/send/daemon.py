@@ -191,7 +191,7 @@ def adopt_queue(core: Core, store: Store) -> None:
         if not isinstance(scheduled, StoreFailure):
             core.adopt(scheduled, now)
             continue
-        write_log([log.warning(scheduled.text)])
+        write_log([log.unreadable(scheduled.text)])
         if not isinstance(scheduled, DamagedMessage):
             core.adopt_more_later(now)
 

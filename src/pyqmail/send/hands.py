@@ -287,13 +287,13 @@ class StoreWork:
                 if self.stopping:
                     return
                 if isinstance(leftover, StoreFailure):
-                    yield events.Trouble(log.warning(leftover.text))
+                    yield events.Trouble(log.unreadable(leftover.text))
                 else:
                     self._store.remove_leftover(leftover)
         except CleanerLost:
             yield events.CleanerLost()
         except (StoreFailure, OSError) as error:
-            yield events.Trouble(log.warning(_text(error)))
+            yield events.Trouble(log.unreadable(_text(error)))
         yield events.Swept()
 
 
@@ -320,6 +320,13 @@ def _text(error: Exception) -> bytes:
     return b"unexpected " + repr(error).encode("ascii", "backslashreplace")
 
 
+def _bounce_text(error: Exception) -> bytes:
+    """Return what the log says about a bounce that could not be queued."""
+    if isinstance(error, QueueNotStarted):
+        return log.QUEUE_NOT_STARTED
+    return error.text if isinstance(error, StoreFailure) else log.BOUNCE_NOT_QUEUED
+
+
 def _failed(  # noqa: PLR0911  a table: one answer for each kind of action
     action: events.Action, error: Exception
 ) -> events.Event:
@@ -339,10 +346,7 @@ def _failed(  # noqa: PLR0911  a table: one answer for each kind of action
         case events.FinishChannel(number, channel):
             return events.ChannelFinished(number, channel, text)
         case events.Bounce(number):
-            if not damaged:
-                started = not isinstance(error, QueueNotStarted)
-                text = log.BOUNCE_NOT_QUEUED if started else log.QUEUE_NOT_STARTED
-            return events.BounceFailed(number, text, damaged)
+            return events.BounceFailed(number, _bounce_text(error), damaged)
         case events.Survey():
             return events.Surveyed((), [text], incomplete=True)
         case _:

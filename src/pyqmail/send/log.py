@@ -116,9 +116,15 @@ def will_try_again(text: bytes) -> bytes:
     return b"warning: " + text + b"; will try again later"
 
 
-def sleeping(text: bytes) -> bytes:
-    """Return the alert that something goes on in a few seconds."""
-    return b"alert: " + text + b", sleeping..."
+def unreadable(text: bytes) -> bytes:
+    """Return the line about something in the queue that is looked at again later.
+
+    The original stands still when it cannot read a directory, and says so; readers of the
+    log know the line. We go on with everything else.
+    """
+    if text.startswith(b"unable to opendir "):
+        return b"alert: " + text + b", sleeping..."
+    return warning(text)
 
 
 def set_aside(number: int, text: bytes) -> bytes:

@@ -7,17 +7,18 @@ share its memory. A program that somebody put in the place of ours is executed.
 from __future__ import annotations
 
 import os
+import select
 import time
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.launchers import LAUNCHER
-from pyqmail.errors import TRANSIENT
+from pyqmail.errors import SUCCESS, TRANSIENT
 from pyqmail.queue.frames import socket_path
 from pyqmail.system import files
 from pyqmail.system.accounts import drop_to
 from pyqmail.system.descriptors import connect, duplicate_above
 from pyqmail.system.lifeline import end_at_hangup
-from pyqmail.system.processes import execute_by_name, set_title
+from pyqmail.system.processes import execute_by_name, set_title, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,9 +31,12 @@ if TYPE_CHECKING:
     Drop = Callable[[], None]
 
 LOWEST: Final = 10  # pipes get numbers that no neighbour uses for itself
-STANDBY: Final = 10  # seconds that we wait for a qmail-queued that is just ending
-PAUSE: Final = 0.1  # seconds between two looks at it
-MAX_DESCRIPTOR: Final = 4096
+MAX_DESCRIPTOR: Final = 4096  # whoever starts us leaves fewer open than that
+
+# seconds
+STANDBY: Final = 10  # that we wait for a qmail-queued that is just ending
+PAUSE: Final = 0.1  # between two looks at it
+RESTART_PAUSE: Final = 1  # a qmail-queued that dies at once must not make a storm
 
 
 class Starter:
@@ -113,7 +117,7 @@ class Starter:
         return True
 
     def _start_queued(self, hangup: int, lifeline: int) -> None:
-        """Start a qmail-queued that ends with us, unless somebody else's serves this home."""
+        """Fork what keeps a qmail-queued running until we end."""
         if os.fork():
             return
         try:
@@ -121,17 +125,34 @@ class Starter:
             owner = self._roles.qmailq
             _own_run_folder(self._home, self._roles)
             drop_to(owner.uid, self._roles.qmail_group, [self._roles.qmail_group])
-            end_at_hangup(hangup)
             _silence(0)
-            # A daemon of ours that was just told to end still answers: wait and see.
-            deadline = time.monotonic() + STANDBY
-            while self._answers():
-                if time.monotonic() > deadline:
-                    os._exit(0)
-                time.sleep(PAUSE)
-            os._exit(self._run([b"qmail-queued"]))
+            self._keep_queued(hangup)
+            os._exit(SUCCESS)
         finally:
             os._exit(TRANSIENT)
+
+    def _keep_queued(self, hangup: int) -> None:
+        """Run a qmail-queued, another when it dies, until we end or somebody else's serves.
+
+        Users cannot start one, and without it they cannot send mail.
+        """
+        while not self._others_serve():
+            pid = os.fork()
+            if not pid:
+                end_at_hangup(hangup)
+                os._exit(self._run([b"qmail-queued"]))
+            wait_for(pid)
+            if select.select([hangup], [], [], RESTART_PAUSE)[0]:
+                return  # qmail-send has ended
+
+    def _others_serve(self) -> bool:
+        """Is there a qmail-queued, and not just one of ours that was told to end?"""
+        deadline = time.monotonic() + STANDBY
+        while self._answers():
+            if time.monotonic() > deadline:
+                return True
+            time.sleep(PAUSE)
+        return False
 
     def _answers(self) -> bool:
         try:
