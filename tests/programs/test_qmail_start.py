@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
+import subprocess
+import tempfile
+import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.private_home import PrivateHome, why_not
+from tests.support import accounts
+from tests.support.private_home import PrivateHome, command_line, descendants, lives, why_not
+
+from pyqmail.control.roles import roles_of
+from pyqmail.queue import layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 pytestmark = [
     pytest.mark.process,
@@ -170,3 +179,77 @@ def test_a_killed_delivery_worker_loses_no_letter(home: PrivateHome) -> None:
     home.wait_until_empty()
 
     assert letters(home) == set(range(10))
+
+
+@pytest.mark.root
+@pytest.mark.skipif(accounts.why_not() is not None, reason=str(accounts.why_not()))
+def test_in_a_system_home_each_process_is_its_own_user(launchers: str, tmp_path: Path) -> None:
+    with accounts.accounts(), tempfile.TemporaryDirectory(prefix="system.") as top:
+        os.chmod(top, 0o755)
+        layout.make_queue(top, roles_of(top))
+        os.symlink(launchers, f"{top}/bin")
+        os.mkdir(f"{top}/control")
+        with open(f"{top}/control/me", "w", encoding="ascii") as file:
+            file.write("here.example\n")
+        with (tmp_path / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [f"{top}/bin/qmail-start", "#nothing", "sh", "-c", "id -un >&2; exec cat"],
+                env={"PATH": f"{top}/bin:{os.defpath}", "QMAILHOME": top},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            users = wait_for_users(process.pid)
+            with subprocess.Popen(
+                [f"{top}/bin/qmail-inject", "mv1@here.example"],
+                env={"QMAILHOME": top, "PATH": os.defpath, "USER": "mv2"},
+                stdin=subprocess.PIPE,
+                user="mv2",
+                group="nogroup",
+                extra_groups=[],
+            ) as inject:
+                inject.communicate(b"hello\n", timeout=30)
+            until(lambda: b"end msg" in (tmp_path / "log").read_bytes())
+        finally:
+            family = [process.pid, *descendants(process.pid)]
+            process.terminate()
+            code = process.wait(30)
+            until(lambda: not any(lives(pid) for pid in family))
+
+        text = (tmp_path / "log").read_bytes()
+        sender = b" uid %d\n" % pwd.getpwnam("mv2").pw_uid
+    assert users == {
+        "qmail-send": "qmails",
+        "qmail-lspawn": "root",
+        "qmail-rspawn": "qmailr",
+        "qmail-clean": "qmailq",
+        "qmail-queued": "qmailq",
+        "cat": "qmaill",
+    }
+    assert b" success: " in text
+    assert sender in text
+    assert code == 0
+
+
+def wait_for_users(pid: int) -> dict[str, str]:
+    """Return who runs each process of the family, once all are there."""
+    found: dict[str, str] = {}
+
+    def complete() -> bool:
+        found.clear()
+        for child in [pid, *descendants(pid)]:
+            title = command_line(child).split()[0:1]
+            if title and title[0] in (*NEIGHBOURS, "qmail-send", "cat"):
+                found[title[0]] = pwd.getpwuid(os.stat(f"/proc/{child}").st_uid).pw_name
+        return len(found) == len(NEIGHBOURS) + 2
+
+    until(complete)
+    return found
+
+
+def until(happens: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not happens():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)

@@ -193,7 +193,7 @@ class PrivateHome:
         if not self.runs():
             return []
         assert self._server is not None, "it runs"
-        return [pid for pid in _descendants(self._server.pid) if title in _command_line(pid)]
+        return [pid for pid in descendants(self._server.pid) if title in command_line(pid)]
 
     def kill(self, title: str) -> None:
         """Kill one process of the home, as nobody should."""
@@ -202,7 +202,7 @@ class PrivateHome:
 
     def family(self) -> list[int]:
         """Return all processes of the running home."""
-        return [self.pid, *_descendants(self.pid)]
+        return [self.pid, *descendants(self.pid)]
 
     def titled(self, title: str) -> list[int]:
         """Return the processes that show just this title."""
@@ -211,19 +211,19 @@ class PrivateHome:
     def workers(self) -> list[int]:
         """Return the delivery workers."""
         (spawner,) = self.titled("qmail-lspawn")
-        return list(_descendants(spawner))
+        return list(descendants(spawner))
 
     def title_of(self, pid: int) -> str:
         """Return what lists of processes show for a process."""
-        return _command_line(pid).strip()
+        return command_line(pid).strip()
 
     def wait_until_gone(self, pids: Sequence[int]) -> None:
         """Return when none of the processes lives any more."""
         assert self._server is not None, "it was started"
         self._server.wait(PATIENCE)
         self.wait(
-            lambda: not any(_lives(pid) for pid in pids),
-            f"these live on: {[(pid, _command_line(pid)) for pid in pids if _lives(pid)]}",
+            lambda: not any(lives(pid) for pid in pids),
+            f"these live on: {[(pid, command_line(pid)) for pid in pids if lives(pid)]}",
         )
 
     def kill_all(self) -> None:
@@ -277,7 +277,8 @@ def _read(path: str) -> bytes:
         return file.read()
 
 
-def _descendants(pid: int) -> Sequence[int]:
+def descendants(pid: int) -> Sequence[int]:
+    """Return all processes that a process has started, and those that they have."""
     parents = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -293,7 +294,8 @@ def _descendants(pid: int) -> Sequence[int]:
     return found[1:]
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Does this process still do anything?"""
     try:
         status = _read(f"/proc/{pid}/stat")
     except (FileNotFoundError, ProcessLookupError):
@@ -302,7 +304,8 @@ def _lives(pid: int) -> bool:
     return status.rpartition(b")")[2].split()[0] not in (b"Z", b"X")
 
 
-def _command_line(pid: int) -> str:
+def command_line(pid: int) -> str:
+    """Return what lists of processes show for a process; nothing if it is gone."""
     try:
         return _read(f"/proc/{pid}/cmdline").replace(b"\0", b" ").decode("latin-1")
     except (FileNotFoundError, ProcessLookupError):
