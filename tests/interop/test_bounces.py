@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import contextmanager
 from email import message_from_bytes
@@ -28,19 +27,11 @@ def running_home(files: dict[str, str] | None = None, **controls: str) -> Iterat
     """Give a running home with the users aku and kamu, `files` in theirs, and `controls`."""
     with PrivateHome("aku", "kamu") as home:
         for name, text in controls.items():
-            write(home, f"control/{name}", text + "\n")
+            home.write(f"control/{name}", text + "\n")
         for name, text in (files or {}).items():
-            write(home, f"home/{name}", text)
+            home.write(f"home/{name}", text)
         home.start()
         yield home
-
-
-def write(home: PrivateHome, name: str, text: str) -> None:
-    path = f"{home.path}/{name}"
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
-    if os.getuid() == 0:
-        os.chown(path, home.account.pw_uid, home.account.pw_gid)
 
 
 def the_only_mail(home: PrivateHome, user: str) -> bytes:
