@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,12 @@ class Commands:
         *arguments: str | bytes,
         message: bytes = MESSAGE,
         environ: dict[str, str | None] | None = None,
+        memory: int = resource.RLIM_INFINITY,
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run the command `name`; None in `environ` takes a variable away."""
+        """Run the command `name`; None in `environ` takes a variable away.
+
+        `memory` is how many bytes of address space it may have.
+        """
         (self.top / "message").write_bytes(message)
         variables = {
             "PATH": f"{self._launchers}:{os.defpath}",
@@ -45,6 +50,7 @@ class Commands:
                 stdin=opened,
                 env={name: value for name, value in variables.items() if value is not None},
                 cwd=self.top,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (memory, memory)),
                 capture_output=True,
                 timeout=30,
                 check=False,
