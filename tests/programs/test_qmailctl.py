@@ -262,6 +262,14 @@ def test_what_cannot_be_a_user_is_refused(
     assert (done.returncode, done.stderr) == (100, f"qmailctl: fatal: {text}\n")
 
 
+def test_a_name_need_not_be_text(qmailctl: Qmailctl) -> None:
+    added = qmailctl("user", "add", os.fsdecode(b"a\xff"))
+
+    assert (added.returncode, added.stderr) == (0, "")
+    assert qmailctl("user", "list").stdout.startswith("a\\xff\t")
+    assert (qmailctl.home / "home" / os.fsdecode(b"a\xff")).is_dir()
+
+
 def test_a_broken_line_is_named_with_file_and_number(qmailctl: Qmailctl) -> None:
     (qmailctl.home / "users" / "assign").write_text("=a:b:1:2:/:::\n+c:d\n.\n")
 

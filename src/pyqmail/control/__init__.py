@@ -1,6 +1,8 @@
 """What the administrator says: control files, users/assign, cdb databases.
 
-`catalogue` lists every control file once; `files` reads them and `maps` makes
-look-up tables of them; `cdb` and `assign` are the user database; `roles` says
-who does what in a home, `launchers` which of its programs are ours.
+`catalogue` lists every control file once, `files` reads them, `maps` makes
+look-up tables of them, and `description` says what they mean. `assign` is whose
+mail a local part is, `cdb` the form in which that is looked up, `passwd` how it
+is made of a password file. `roles` says who does what in a home, `launchers` which
+of its programs are ours, `concurrency` how many deliveries may run at once.
 """

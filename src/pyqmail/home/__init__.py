@@ -1,5 +1,7 @@
-"""A home is made, its users are added, and it is run as a whole.
+"""A home is made, its users are added, and it is looked at and run as a whole.
 
-`setup` makes a private home with its queue and launchers, `mailboxes` adds
-users to it, `running` keeps the whole of it in the foreground.
+`setup` makes a private home: `configuration` its first control files, `boot` its
+scripts, `launchers` its programs. `ownership` says as whom all of this is
+done. `mailboxes` adds users, `checking` says what is wrong, and `running`
+keeps the whole of it in the foreground.
 """

@@ -72,7 +72,7 @@ def remove_user(home: str, name: bytes, *, with_mail: bool = False) -> User:
         folder = _folder_field(user.folder)
         kept = [line for line in lines if not (_is_of(line, name) and folder in line)]
         _write_assign(home, kept, end)
-        if with_mail:
+        if with_mail and os.path.lexists(user.folder):
             shutil.rmtree(user.folder)
     return user
 

@@ -7,6 +7,7 @@ a private one.
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import shlex
 import signal
@@ -61,6 +62,8 @@ def main() -> NoReturn:
 
 
 def _obey(_arguments: Sequence[bytes], _environ: Mapping[bytes, bytes]) -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names and paths need not be UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except SystemExit as end:

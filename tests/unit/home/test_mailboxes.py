@@ -143,6 +143,15 @@ def test_mail_goes_only_when_that_is_said(home: Path) -> None:
     assert list((home / "home").iterdir()) == []
 
 
+def test_a_user_whose_folder_is_gone_can_be_removed(home: Path) -> None:
+    add(home, b"aku")
+    (home / "home" / "aku").rename(home / "home" / "elsewhere")
+
+    remove(home, b"aku", with_mail=True)
+
+    assert names_of(home) == []
+
+
 def test_a_user_who_comes_back_finds_his_mail(home: Path) -> None:
     add(home, b"aku")
     (home / "home" / "aku" / "Maildir" / "new" / "1").write_text("old")
