@@ -136,14 +136,12 @@ def _read_every_control(home: str) -> Iterator[Finding]:
         try:
             if file.kind is Kind.INTEGER:
                 read_integer(home, file.name, 0)
+            elif file.name == "bounceformat":
+                read_bounce_format(home)
             elif file.kind is not Kind.DATABASE:
                 read_list(home, file.name)
         except ControlError as error:
             yield _finding_of(error)
-    try:
-        read_bounce_format(home)
-    except ControlError as error:
-        yield _finding_of(error)
 
 
 def _finding_of(error: ControlError) -> Finding:

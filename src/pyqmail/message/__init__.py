@@ -2,5 +2,6 @@
 
 Values and rules only: no input or output, no clock, no environment. Read
 `address`, `envelope`, `header`, then `tokens` and `rewriting` (which go
-together), then `date`, `trace` and `report`.
+together), then `date` and `trace`. Bounces are `report`, then `delivery_status`,
+`content` and `multipart_report`.
 """
