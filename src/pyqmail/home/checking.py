@@ -30,6 +30,7 @@ from pyqmail.errors import Failure
 from pyqmail.home.launchers import interpreter_of
 from pyqmail.home.setup import ALIASES, FOLDERS
 from pyqmail.queue import layout
+from pyqmail.system import errnos
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 ERROR: Final = "error"
 WARNING: Final = "warning"
 
+_OF_PRIVATE_HOMES: Final = ("home", "run")  # in a system home, qmail-start makes the second
 _HIDDEN: Final = "cannot be looked at: run this as root or as the owner"
 _FIELDS_TO_HOME: Final = 4  # of a record of users/cdb: user, uid, gid, home
 _WORLD_WRITABLE: Final = 0o002  # qmail-local refuses such a home; qmail's conf-patrn
@@ -64,10 +66,9 @@ def check_home(home: str) -> list[Finding]:
 
 def _check_folders(home: str, roles: Roles) -> Iterator[Finding]:
     for name, mode in FOLDERS.items():
-        if name == "home" and not roles.private:
-            continue
-        owner = roles.alias.uid if name == "alias" else roles.owner.uid
-        yield from _check_path(home, name, owner, mode)
+        if roles.private or name not in _OF_PRIVATE_HOMES:
+            owner = roles.alias if name == "alias" else roles.owner
+            yield from _check_path(home, name, owner.uid, mode)
 
 
 def _check_queue(home: str, roles: Roles) -> Iterator[Finding]:
@@ -88,6 +89,10 @@ def _check_programs(home: str) -> Iterator[Finding]:
         interpreter = interpreter_of(launcher)
     except FileNotFoundError:
         yield Finding(ERROR, f"bin/{LAUNCHER}", "is missing: run qmailctl setup")
+        return
+    except OSError as error:
+        reason = errnos.error_text(error).decode()
+        yield Finding(ERROR, f"bin/{LAUNCHER}", f"cannot be read ({reason}): run qmailctl setup")
         return
     if not os.access(interpreter, os.X_OK):
         text = f"cannot execute {interpreter}: run qmailctl setup"

@@ -70,7 +70,7 @@ def interpreter() -> str:
 
 def interpreter_of(launcher: str) -> str:
     """Return the path of the interpreter that a launcher names. Raises OSError."""
-    first, second, *_ = files.read_all(launcher).split(b"\n", 2)
+    first, second, *_ = [*files.read_all(launcher).split(b"\n", 2), b""]
     if first == _SHELL:
         return os.fsdecode(shlex.split(os.fsdecode(second.removeprefix(_EXEC)))[0])
     return os.fsdecode(first.removeprefix(b"#!").split(b" ")[0])
