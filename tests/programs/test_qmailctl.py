@@ -343,6 +343,18 @@ def test_the_queue_is_listed(qmailctl: Qmailctl) -> None:
     ]
 
 
+def test_what_was_accepted_while_nothing_runs_is_listed_too(qmailctl: Qmailctl) -> None:
+    queue = qmailctl.home / "queue"
+    queue_message(qmailctl.home, 53, b"")
+    (queue / layout.info_path(53)).unlink()
+    (queue / "todo" / "53").write_bytes(b"u7\0p9\0Fann@example.org\0Taku\0")
+    os.utime(queue / "todo" / "53", (1735873506, 1735873506))
+
+    done = qmailctl("queue", "list")
+
+    assert done.stdout == "53\t3 Jan 2025 03:05:06 -0000\t246\tann@example.org\tnew\n"
+
+
 def test_a_sender_cannot_write_on_the_terminal(qmailctl: Qmailctl) -> None:
     queue_message(qmailctl.home, 53, b"[bold]a[/b]\x1b[2J\t\xff@example.org")
 

@@ -25,7 +25,7 @@ from pyqmail.home.setup import setup as make_home
 from pyqmail.message.date import rfc822_date
 from pyqmail.programs.run import home_of, program_names, run
 from pyqmail.programs.tables import show, text_of
-from pyqmail.queue.inspection import Listed, list_messages
+from pyqmail.queue.inspection import Listed, list_messages, list_new_messages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -176,17 +176,20 @@ def check(home: Home = None, *, as_json: AsJson = False) -> None:
 
 @queue_app.command("list")
 def list_queue(home: Home = None, *, as_json: AsJson = False) -> None:
-    """Show the messages that are preprocessed and wait."""
+    """Show the messages that wait."""
     path = _visit(home)
     require_queue(path)
     columns = ("number", "date", "size", "sender", "state")
-    rows = map(_describe_message, list_messages(path))
+    rows = [_describe_message(message, "new") for message in list_new_messages(path)]
+    rows += [_describe_message(message, "") for message in list_messages(path)]
     show(columns, rows, as_json=as_json, nothing="No message waits.")
 
 
-def _describe_message(message: Listed | Trouble) -> tuple[int, str, int | str, str, str]:
+def _describe_message(
+    message: Listed | Trouble, state: str
+) -> tuple[int, str, int | str, str, str]:
     if isinstance(message, Listed):
         date = rfc822_date(message.birth).decode()
-        state = "bouncing" if message.bouncing else ""
+        state = "bouncing" if message.bouncing else state
         return message.number, date, message.size, text_of(message.reverse_path), state
     return message.number, "", "", "", "trouble: " + text_of(message.reason)

@@ -61,7 +61,22 @@ def list_messages(home: str) -> Iterator[Listed | Trouble]:
             raise TransientFailure(text) from error
         for number in map(layout.parse_number, entries):
             if number is not None:
-                yield _look_at(queue, number)
+                yield _look_at(queue, number, layout.info_path(number))
+
+
+def list_new_messages(home: str) -> Iterator[Listed | Trouble]:
+    """Yield the messages that are accepted and have no info yet: qmail-send has not seen to them.
+
+    It may deliver one of them at this moment: what is delivered at once never gets an info.
+    """
+    queue = layout.queue_directory(home)
+    try:
+        entries = os.listdir(f"{queue}/todo")
+    except OSError as error:
+        raise TransientFailure(b"unable to opendir todo: " + error_text(error)) from error
+    for number in map(layout.parse_number, entries):
+        if number is not None and not os.path.exists(f"{queue}/{layout.info_path(number)}"):
+            yield _look_at(queue, number, layout.todo_path(number))
 
 
 def list_recipients(home: str, number: int) -> Iterator[tuple[str, bytes, bool] | Trouble]:
@@ -113,14 +128,15 @@ def count_files(path: str) -> int:
     return count
 
 
-def _look_at(queue: str, number: int) -> Listed | Trouble:
+def _look_at(queue: str, number: int, envelope_path: str) -> Listed | Trouble:
+    """Read the reverse path in info or todo, and what else a list shows."""
     try:
         size = os.stat(f"{queue}/{layout.message_path(number)}").st_size
         bouncing = os.path.exists(f"{queue}/{layout.bounce_path(number)}")
-        descriptor = files.open_to_read(f"{queue}/{layout.info_path(number)}")
+        descriptor = files.open_to_read(f"{queue}/{envelope_path}")
         try:
             birth = int(os.fstat(descriptor).st_mtime)
-            record = next(_whole_records(descriptor), b"")
+            record = next((r for r in _whole_records(descriptor) if r[:1] not in {b"u", b"p"}), b"")
         finally:
             os.close(descriptor)
     except OSError as error:

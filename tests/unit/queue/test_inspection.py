@@ -14,6 +14,7 @@ from pyqmail.queue.inspection import (
     describe,
     describe_recipient,
     list_messages,
+    list_new_messages,
     list_recipients,
 )
 
@@ -48,6 +49,24 @@ def test_a_message_that_has_just_gone_is_trouble(home: str, tmp_path: Path) -> N
     (tmp_path / "queue/mess/5/28").unlink()
 
     assert list(list_messages(home)) == [Trouble(28, b"file does not exist")]
+
+
+def test_what_qmail_send_has_not_seen_to_is_listed_apart(home: str, tmp_path: Path) -> None:
+    for number in (28, 30):  # 28 is preprocessed: its todo is about to go
+        (tmp_path / f"queue/todo/{number}").write_bytes(b"u7\0p9\0Fann@example.net\0Ta\0")
+    (tmp_path / "queue/mess/7/30").write_bytes(b"new message")
+    os.utime(tmp_path / "queue/todo/30", (0, 1_000_000_000))
+
+    assert list(list_new_messages(home)) == [
+        Listed(30, 1_000_000_000, 11, b"ann@example.net", bouncing=False)
+    ]
+
+
+def test_without_todo_nothing_new_can_be_listed(home: str, tmp_path: Path) -> None:
+    (tmp_path / "queue/todo").rmdir()
+
+    with pytest.raises(TransientFailure, match="unable to opendir todo: file does not exist"):
+        list(list_new_messages(home))
 
 
 def test_the_line_of_a_message_is_qmails() -> None:
