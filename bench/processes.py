@@ -47,7 +47,23 @@ def family(pid: int) -> list[int]:
 
 def cpu_seconds(pid: int) -> float:
     """Return user and system time of a process, its descendants and those that have ended."""
-    return sum(sum(map(int, _status(member)[11:15])) for member in family(pid)) / TICKS
+    return sum(cpu_of_each(pid).values())
+
+
+def cpu_of_each(pid: int) -> dict[str, float]:
+    """Return user and system time by the name of the program, for a process and its descendants."""
+    seconds: dict[str, float] = {}
+    for member in family(pid):
+        name = _name(title(member))
+        ticks = sum(map(int, _status(member)[11:15]))
+        seconds[name] = seconds.get(name, 0) + ticks / TICKS
+    return seconds
+
+
+def _name(command: str) -> str:
+    """Return the program's name of what `ps` shows."""
+    words = [word.rpartition("/")[2] for word in command.split()]
+    return next((word for word in words if word.startswith("qmail-")), "qmailctl")
 
 
 def proportional_memory(pid: int) -> int:
@@ -58,8 +74,11 @@ def proportional_memory(pid: int) -> int:
 
 def title(pid: int) -> str:
     """Return what `ps` calls a process."""
-    with open(f"/proc/{pid}/cmdline", encoding="latin-1") as file:
-        return " ".join(file.read().strip("\0").split("\0"))
+    try:
+        with open(f"/proc/{pid}/cmdline", encoding="latin-1") as file:
+            return " ".join(file.read().strip("\0").split("\0"))
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def _parent(pid: int) -> int:

@@ -56,30 +56,40 @@ def main() -> None:
     arguments = parser.parse_args()
     print(f"{arguments.messages} messages of {arguments.size} bytes")
     print(f"{'on their way':>12}{'':16}{'accepted/s':>12}{'CPU ms/message':>16}")
+    homes = tempfile.mkdtemp(prefix="bench.", dir=arguments.directory)
+    os.chmod(homes, 0o755)
+    try:
+        print_table(homes, arguments)
+    finally:
+        # Not before: for some seconds after it removed many files, ext4 makes new ones slowly.
+        shutil.rmtree(homes)
+
+
+def print_table(homes: str, arguments: argparse.Namespace) -> None:
+    """Print a line for each number of messages on their way, with and without syncs."""
     for in_flight in arguments.in_flight:
         for synced in (True, False):
-            runs = [measure(arguments, in_flight, synced=synced) for _ in range(arguments.rounds)]
+            runs = [
+                measure(homes, arguments, in_flight, synced=synced) for _ in range(arguments.rounds)
+            ]
             rate = arguments.messages / statistics.median(run.seconds for run in runs)
             cpu = 1000 * statistics.median(run.cpu for run in runs) / arguments.messages
             name = "synced" if synced else "without syncs"
             print(f"{in_flight:12}  {name:14}{rate:12.0f}{cpu:16.2f}")
 
 
-def measure(arguments: argparse.Namespace, in_flight: int, *, synced: bool) -> Run:
+def measure(homes: str, arguments: argparse.Namespace, in_flight: int, *, synced: bool) -> Run:
     """Accept all messages once, into a queue of its own."""
-    home = tempfile.mkdtemp(prefix="bench.", dir=arguments.directory)
-    try:
-        make_home(home)
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        daemon = multiprocessing.get_context("fork").Process(target=serve, args=(home, synced))
-        daemon.start()
-        seconds = send(wait_for_socket(home), arguments.messages, arguments.size, in_flight)
-        daemon.terminate()
-        daemon.join()
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert len(os.listdir(f"{home}/queue/todo")) == arguments.messages
-    finally:
-        shutil.rmtree(home)
+    home = tempfile.mkdtemp(dir=homes)
+    make_home(home)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    daemon = multiprocessing.get_context("fork").Process(target=serve, args=(home, synced))
+    daemon.start()
+    seconds = send(wait_for_socket(home), arguments.messages, arguments.size, in_flight)
+    daemon.terminate()
+    daemon.join()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert len(os.listdir(f"{home}/queue/todo")) == arguments.messages
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Run(seconds, cpu)
 
