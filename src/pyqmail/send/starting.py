@@ -118,9 +118,16 @@ class Starter:
 
     def _start_queued(self, hangup: int, lifeline: int) -> None:
         """Fork what keeps a qmail-queued running until we end."""
-        if os.fork():
+        stands_by = self._answers()
+        pid = os.fork()
+        if pid:
+            if stands_by:
+                wait_for(pid)
             return
         try:
+            # What stands by ends soon, as a rule; qmail-send waits for no child of its own.
+            if stands_by and os.fork():
+                os._exit(SUCCESS)
             os.close(lifeline)
             owner = self._roles.qmailq
             _own_run_folder(self._home, self._roles)
