@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
 import signal
+import subprocess
+import sys
+import termios
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.children import NOBODY
-from tests.support.private_home import PrivateHome, why_not
+from tests.support.private_home import QMAILCTL, PrivateHome, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,6 +143,30 @@ def arrives_at_other(home: PrivateHome) -> bool:
     home.inject(b"to: aku@other.example.org\n\nhello\n")
     time.sleep(0.2)
     return len(home.mail("aku")) > 0
+
+
+def test_a_terminal_that_goes_away_stops_it(unstarted: PrivateHome) -> None:
+    ours, theirs = pty.openpty()
+    with open(unstarted.log_path, "ab") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-c", QMAILCTL, "run", "--home", unstarted.path],
+            stdin=theirs,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  one thread
+            **unstarted.options(),
+        )
+    os.close(theirs)
+    try:
+        unstarted.wait_for_log("status:")
+        os.close(ours)
+        code = server.wait(20)
+    finally:
+        server.terminate()
+
+    assert code == 0
+    assert unstarted.log().endswith("exiting\n")
 
 
 def test_alrm_has_everything_tried_at_once(home: PrivateHome) -> None:

@@ -61,6 +61,8 @@ class _Server:
         self._queued: subprocess.Popen[bytes] | None = None
         self._send: subprocess.Popen[bytes] | None = None
         self._stopping = False
+        # Now: a terminal that has gone is none any more.
+        self._stopping_signals = (*_STOPPING, signal.SIGHUP) if os.isatty(0) else _STOPPING
 
     def run(self) -> int:
         try:
@@ -76,7 +78,7 @@ class _Server:
         assert self._send is not None, "run() has started it"
         while self._send.poll() is None:
             number = self._next_signal()
-            if number in _STOPPING or (number == signal.SIGHUP and os.isatty(0)):
+            if number in self._stopping_signals:
                 self._stopping = True
                 self._send.terminate()
             elif number in _PASSED_ON:
