@@ -22,8 +22,8 @@ from pyqmail.queue.store import StoreFailure
 from pyqmail.send import configuration, log
 from pyqmail.send.core import Core
 from pyqmail.send.daemon import KEPT_FOR_LATER, Daemon, SharedCleaner, adopt_queue, write_log
-from pyqmail.send.hands import QueueNotStarted
 from pyqmail.send.spawners import SpawnerPipes, read_greetings
+from pyqmail.send.store_work import QueueNotStarted
 from pyqmail.system.processes import set_title
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from pyqmail.queue.store import Channel
     from pyqmail.send.bounces import BounceMessage
-    from pyqmail.send.hands import Inject
+    from pyqmail.send.store_work import Inject
 
 # Descriptors; 0 is the log.
 LOCAL_JOBS, LOCAL_REPORTS, REMOTE_JOBS, REMOTE_REPORTS, CLEAN_REQUESTS, CLEAN_ANSWERS = range(1, 7)
@@ -69,26 +69,14 @@ def _send(home: str, environ: Mapping[bytes, bytes]) -> int:
     try:
         routing = configuration.read_routing(home)
         bounce_settings = configuration.read_bounce_settings(home)
-        widths: dict[Channel, int] = {
-            "local": read_slot_width(home, "local"),
-            "remote": read_slot_width(home, "remote"),
-        }
+        spawners = _spawners(home)
         settings = configuration.read_settings(home)
     except ControlError as error:
         raise _CannotStart(log.NO_CONTROLS + b": " + error.text) from error
     _go_to(home + "/queue", log.NO_QUEUE)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     os.umask(UMASK)
-    store = FileStore(home, SharedCleaner(PipeCleaner(CLEAN_REQUESTS, CLEAN_ANSWERS)))
-    try:
-        if not store.take_charge():
-            raise _CannotStart(log.RUNNING_ALREADY)
-    except StoreFailure as failure:
-        raise _CannotStart(log.NO_MUTEX) from failure
-    spawners: dict[Channel, SpawnerPipes] = {
-        "local": SpawnerPipes("local", LOCAL_JOBS, LOCAL_REPORTS, widths["local"]),
-        "remote": SpawnerPipes("remote", REMOTE_JOBS, REMOTE_REPORTS, widths["remote"]),
-    }
+    store = _take_charge(home)
     slots = read_greetings(spawners)
     if slots is None:
         raise _CannotStart(log.NO_SPAWNER)
@@ -98,6 +86,25 @@ def _send(home: str, environ: Mapping[bytes, bytes]) -> int:
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(daemon.run(bounce_settings, _injector(environ)))
     return SUCCESS
+
+
+def _spawners(home: str) -> dict[Channel, SpawnerPipes]:
+    local, remote = read_slot_width(home, "local"), read_slot_width(home, "remote")
+    return {
+        "local": SpawnerPipes("local", LOCAL_JOBS, LOCAL_REPORTS, local),
+        "remote": SpawnerPipes("remote", REMOTE_JOBS, REMOTE_REPORTS, remote),
+    }
+
+
+def _take_charge(home: str) -> FileStore:
+    """Return the queue, which is ours until we end."""
+    store = FileStore(home, SharedCleaner(PipeCleaner(CLEAN_REQUESTS, CLEAN_ANSWERS)))
+    try:
+        if not store.take_charge():
+            raise _CannotStart(log.RUNNING_ALREADY)
+    except StoreFailure as failure:
+        raise _CannotStart(log.NO_MUTEX) from failure
+    return store
 
 
 def _go_to(folder: str, refusal: bytes) -> None:

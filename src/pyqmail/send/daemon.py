@@ -2,7 +2,7 @@
 
 One event loop speaks to the spawners, hears signals and the trigger, and
 writes the log. Everything that may wait for the disk happens in three threads
-(`hands`): one for the store, one for bounces, one for the search for
+(`hands`, `store_work`): one for the store, one for bounces, one for the search for
 leftovers.
 """
 
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from pyqmail.queue.store import DamagedMessage, StoreFailure
 from pyqmail.send import events, log
-from pyqmail.send.hands import Hand, StoreWork
+from pyqmail.send.hands import Hand
+from pyqmail.send.store_work import StoreWork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from pyqmail.queue.store import Channel, Store
     from pyqmail.send.bounces import BounceSettings
     from pyqmail.send.core import Core
-    from pyqmail.send.hands import Inject
     from pyqmail.send.routing import Routing
     from pyqmail.send.spawners import SpawnerPipes
+    from pyqmail.send.store_work import Inject
 
 LOG: Final = 0  # descriptor; qmail-send(8)
 
