@@ -67,6 +67,8 @@ class Arrivals:
         now = self._ledger.now
         while self._aside.take_due(now) is not None:
             self._look_again = True
+        # If somebody has set the clock back, the next look is as far away as ever, not farther.
+        self._next_look = min(self._next_look, now + LOOK_INTERVAL)
         if self._next_look <= now:
             self._look_again = True
             self._next_look = now + LOOK_INTERVAL

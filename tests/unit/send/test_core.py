@@ -185,6 +185,18 @@ def test_the_clock_may_jump_back() -> None:
     assert world.disk == {}
 
 
+def test_a_clock_that_is_set_back_puts_off_no_look_for_new_messages() -> None:
+    world = World()
+    world.run(5)
+
+    world.now -= 86400
+    world.core.handle((), world.now)
+
+    wake_at = world.core.wake_at()
+    assert wake_at is not None
+    assert wake_at <= world.now + 1500
+
+
 def test_a_number_that_is_used_again_at_once_is_a_new_message() -> None:
     for seed in range(30):
         world = World(seed)
