@@ -268,7 +268,7 @@ def test_kill_9_and_a_new_start_lose_nothing(home: SendHome) -> None:
         home.inject(b"r%d@here.example" % number)
     done = home.jobs(5)[0][1]
     home.report("local", bytes([done.slot]) + b"Kok\n\0")
-    home.wait_for_log(rb"^end msg")
+    home.wait_until(lambda: len(home.queued("mess")) == 4)
     home.kill()
 
     home.start()
@@ -592,3 +592,35 @@ def test_a_qmail_clean_that_fails_is_a_warning(home: SendHome) -> None:
     home.wait_for_log(
         rb"^warning: qmail-clean unable to clean up (todo|foop)/%d; will try again later$" % number
     )
+
+
+def test_it_runs_on_the_event_loop_of_the_library_too(
+    launchers: str, tmp_path: Path, bounces: QueueStub
+) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    with open(f"{launchers}/pyqmail", encoding="utf-8") as file:
+        text = file.read()
+    hidden = text.replace("import os, sys\n", "import os, sys\nsys.modules['uvloop'] = None\n")
+    assert hidden != text
+    (folder / "pyqmail").write_text(hidden)
+    (folder / "pyqmail").chmod(0o755)
+    (folder / "qmail-send").symlink_to("pyqmail")
+    home = SendHome(tmp_path, str(folder), bounces.path)
+    try:
+        home.start()
+        home.inject(b"a@here.example", b"b@far.example")
+        for channel, job in home.jobs(2):
+            home.report(channel, bytes([job.slot]) + b"Zlater\n\0")
+        home.wait_until(lambda: home.queued("todo") == {})
+        home.signal(signal.SIGHUP)
+        home.signal(signal.SIGALRM)
+        for channel, job in home.jobs(2):
+            home.report(channel, bytes([job.slot]) + b"Kok\n\0")
+        home.wait_until(lambda: home.queued() == {})
+        home.signal(signal.SIGTERM)
+
+        assert home.ended() == 0
+        assert home.log().endswith(b"status: exiting\n")
+    finally:
+        home.let_go()
