@@ -138,8 +138,7 @@ def serve(home: str, requests: int, responses: int) -> int:
         *complete, rest = (rest + piece).split(b"\0")
         rest = rest[: _MAX_REQUEST + 1]  # what is too long already need not be kept
         try:
-            for request in complete:
-                _write_all(responses, cleaner.clean([request]))
+            _write_all(responses, cleaner.clean(complete))
         except BrokenPipeError:
             return _CANNOT_ANSWER
     return 0
