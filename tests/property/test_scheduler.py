@@ -62,7 +62,7 @@ def end_and_start(world: World, reason: events.Event) -> None:
         world.start()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(seed=st.integers(0, 2**32), trouble=st.sampled_from([0.0, 0.05, 0.3]))
 def test_no_recipient_is_lost_whatever_happens(seed: int, trouble: float) -> None:
     chance = random.Random(seed)
@@ -74,7 +74,7 @@ def test_no_recipient_is_lost_whatever_happens(seed: int, trouble: float) -> Non
         assert world.lost_recipients() == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_the_queue_is_empty_in_the_end(seed: int) -> None:
     chance = random.Random(seed)
@@ -107,7 +107,7 @@ def test_a_crash_at_any_step_of_a_life_loses_nobody(letters: bytes) -> None:
     assert step >= {b"K": 1, b"D": 3, b"Z": 15}[letters]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_without_trouble_and_crashes_everybody_gets_one_copy(seed: int) -> None:
     chance = random.Random(seed)
@@ -129,7 +129,7 @@ def test_without_trouble_and_crashes_everybody_gets_one_copy(seed: int) -> None:
             assert delivered.get(identity, []) == sorted(accepted)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_the_log_of_a_message_has_its_lines_in_order(seed: int) -> None:
     chance = random.Random(seed)

@@ -8,7 +8,9 @@ also some of what was written but not synced.
 
 from __future__ import annotations
 
+import heapq
 import random
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -169,15 +171,15 @@ class World:
         """Let time pass."""
         end = self.now + seconds
         while not self.exited:
-            self._pending.sort(key=lambda entry: entry[:2])
             wake_at = self.core.wake_at()
             moments = [self._pending[0][0]] if self._pending else []
             moments += [wake_at] if wake_at is not None else []
             if not moments or min(moments) > end:
                 break
             self.now = max(self.now, min(moments))
-            happened = [event for time, _, event in self._pending if time <= self.now]
-            del self._pending[: len(happened)]
+            happened = []
+            while self._pending and self._pending[0][0] <= self.now:
+                happened.append(heapq.heappop(self._pending)[2])
             self._carry_out(self.core.handle(happened, self.now))
         self.now = max(self.now, end)
 
@@ -187,15 +189,12 @@ class World:
         queued = {stored.identity: stored for stored in self.disk.values()}
         for identity, forward_paths in self.accepted.items():
             stored = queued.get(identity)
-            for path in forward_paths:
-                if path in self.delivered.get(identity, ()):
-                    continue
-                note = b"<" + path + b">"
-                if note in self.bounced.get(identity, b""):
-                    continue
-                if stored is not None and _has(stored, path):
-                    continue
-                lost.append((identity, path))
+            if stored is not None and stored.is_new:
+                continue
+            kept = set(self.delivered.get(identity, ())) | _named(self.bounced.get(identity, b""))
+            if stored is not None:
+                kept |= _waiting(stored)
+            lost += [(identity, path) for path in forward_paths if path not in kept]
         return lost
 
     # What the core wants.
@@ -217,7 +216,7 @@ class World:
     def _answer(self, event: events.Event, delay: float | None = None) -> None:
         self._order += 1
         delay = self.chance.random() * 0.01 if delay is None else delay
-        self._pending.append((self.now + delay, self._order, event))
+        heapq.heappush(self._pending, (self.now + delay, self._order, event))
 
     def _fails(self) -> bool:
         return self.chance.random() < self.trouble
@@ -423,12 +422,16 @@ class World:
         self._iterators.clear()
 
 
-def _has(stored: Stored, path: bytes) -> bool:
-    """Will `path` still be delivered to, or its failure be told?"""
-    if stored.is_new:
-        return True
-    waits = any(
-        recipient.address == path and not recipient.done and recipient.channel in stored.channels
+def _named(notes: bytes) -> set[bytes]:
+    """Return the recipients whose failures are told in these notes."""
+    return set(re.findall(rb"<([^>]+)>:", notes))
+
+
+def _waiting(stored: Stored) -> set[bytes]:
+    """Return who will still be delivered to, or whose failure will be told."""
+    waits = {
+        recipient.address
         for recipient in stored.recipients
-    )
-    return waits or any(b"<" + path + b">" in note for note in stored.notes)
+        if not recipient.done and recipient.channel in stored.channels
+    }
+    return waits | _named(b"".join(stored.notes))
