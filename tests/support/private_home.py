@@ -248,6 +248,16 @@ class PrivateHome:
         folder = f"{self.path}/home/{user}/Maildir/new"
         return [_read(f"{folder}/{name}") for name in sorted(os.listdir(folder))]
 
+    def home_of(self, user: str) -> str:
+        """Return the folder of a user, which his programs see as HOME."""
+        return f"{self.path}/home/{user}"
+
+    def remove_mail(self, user: str) -> None:
+        """Empty a user's Maildir."""
+        for folder in ("new", "cur"):
+            for name in os.listdir(f"{self.home_of(user)}/Maildir/{folder}"):
+                os.unlink(f"{self.home_of(user)}/Maildir/{folder}/{name}")
+
     def queued(self) -> list[str]:
         """Return the files of the queue that belong to messages."""
         found = []
