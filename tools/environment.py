@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+POLICY = "/usr/sbin/policy-rc.d"  # asked before Debian's packages start a service
 
 
 def prepare(folder: str, extras: Sequence[str] = (), *, copied: bool = False) -> str:
@@ -122,7 +123,24 @@ def install_packages(names: Sequence[str]) -> None:
         environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         call(["apt-get", "update", "-qq"], env=environ)
         options = ["-qq", "-y", "--no-install-recommends"]
-        call(["apt-get", "install", *options, *names], env=environ, stdout=subprocess.DEVNULL)
+        with _services_at_rest():
+            call(["apt-get", "install", *options, *names], env=environ, stdout=subprocess.DEVNULL)
+
+
+@contextmanager
+def _services_at_rest() -> Iterator[None]:
+    """Keep packages from starting the daemons they bring: tests start what they need."""
+    try:
+        with open(POLICY, "x", encoding="ascii") as file:
+            file.write("#!/bin/sh\nexit 101\n")
+    except FileExistsError:
+        yield  # the machine has a policy of its own
+        return
+    try:
+        os.chmod(POLICY, 0o755)
+        yield
+    finally:
+        os.unlink(POLICY)
 
 
 def call(argv: Sequence[str], **options: object) -> None:

@@ -56,7 +56,9 @@ def test_a_missing_variable_is_named(
     assert (done.returncode, done.stderr) == (111, text)
 
 
-@pytest.mark.parametrize(("name", "reader"), [("elq", "elm"), ("pinq", "pine"), ("qail", "Mail")])
+@pytest.mark.parametrize(
+    ("name", "reader"), [("elq", "elm"), ("pinq", "pine"), ("pineq", "pine"), ("qail", "Mail")]
+)
 def test_a_reader_is_started_when_the_mail_is_there(
     commands: Commands, variables: dict[str, str | None], name: str, reader: str
 ) -> None:
