@@ -66,3 +66,22 @@ def test_a_full_device_delays_the_message(commands: Commands) -> None:
 
     text = b"Unable to write /dev/full: out of disk space. (#4.3.0)\n"
     assert (done.returncode, done.stderr) == (111, text)
+
+
+def test_a_fifo_that_nobody_reads_delays_the_message_and_does_not_hang(
+    commands: Commands, home: Path
+) -> None:
+    os.mkfifo(home / "fifo")
+
+    done = deliver(commands, "./fifo")
+
+    text = b"Unable to open ./fifo: device not configured. (#4.2.1)\n"
+    assert (done.returncode, done.stderr) == (111, text)
+
+
+@pytest.mark.usefixtures("home")
+def test_what_cannot_be_synced_is_no_mailbox(commands: Commands) -> None:
+    done = deliver(commands, "/dev/null")
+
+    text = b"Unable to write /dev/null: invalid argument. (#4.3.0)\n"
+    assert (done.returncode, done.stderr) == (111, text)
