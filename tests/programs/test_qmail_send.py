@@ -500,7 +500,7 @@ def settle(home: SendHome, *forward_paths: bytes) -> int:
         ("info", rb"alert: msg N set aside, a file of it is damaged: trouble reading info/S/N"),
         ("local", rb"alert: msg N set aside, .*: unknown record type in local/S/N!"),
         ("remote", rb"alert: msg N set aside, .*: unknown record type in remote/S/N!"),
-        ("mess", rb"warning: unable to stat mess/S/N; info/S/N.lost kept"),
+        ("mess", rb"alert: unable to stat mess/S/N; info/S/N.lost kept"),
     ],
 )
 def test_a_settled_message_with_a_damaged_file_is_set_aside_and_others_go_on(

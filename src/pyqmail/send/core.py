@@ -197,8 +197,8 @@ class Core:
             self._arrivals.forget_removed(event.number)
 
     def _on_surveyed(self, event: events.Surveyed) -> None:
-        for trouble in event.troubles:
-            self._ledger.log(log.unreadable(trouble))
+        for line in event.troubles:
+            self._ledger.log(line)
         if event.incomplete:
             self.adopt_more_later(self._ledger.now)
         for scheduled in event.scheduled:

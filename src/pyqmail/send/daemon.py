@@ -192,8 +192,9 @@ def adopt_queue(core: Core, store: Store) -> None:
         if not isinstance(scheduled, StoreFailure):
             core.adopt(scheduled, now)
             continue
-        write_log([log.unreadable(scheduled.text)])
-        if not isinstance(scheduled, DamagedMessage):
+        damaged = isinstance(scheduled, DamagedMessage)
+        write_log([log.unreadable(scheduled.text, damaged=damaged)])
+        if not damaged:
             core.adopt_more_later(now)
 
 

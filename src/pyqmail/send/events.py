@@ -187,7 +187,7 @@ class RemoveDone(Answer):
 
 @dataclass(frozen=True, slots=True)
 class Surveyed(Answer):
-    """These messages are settled; for what could not be read there are lines in `troubles`.
+    """These messages are settled; for what could not be read `troubles` has lines of the log.
 
     `incomplete`: another survey may find more.
     """

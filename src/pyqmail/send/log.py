@@ -116,14 +116,16 @@ def will_try_again(text: bytes) -> bytes:
     return b"warning: " + text + b"; will try again later"
 
 
-def unreadable(text: bytes) -> bytes:
-    """Return the line about something in the queue that is looked at again later.
+def unreadable(text: bytes, *, damaged: bool = False) -> bytes:
+    """Return the line about something in the queue that is looked at again later; `damaged`: never.
 
     The original stands still when it cannot read a directory, and says so; readers of the
     log know the line. We go on with everything else.
     """
     if text.startswith(b"unable to opendir "):
         return b"alert: " + text + b", sleeping..."
+    if damaged:
+        return b"alert: " + text
     return warning(text)
 
 

@@ -176,8 +176,9 @@ class StoreWork:
         incomplete = False
         for found in self._store.scheduled_messages():
             if isinstance(found, StoreFailure):
-                troubles.append(found.text)
-                incomplete |= not isinstance(found, DamagedMessage)
+                damaged = isinstance(found, DamagedMessage)
+                troubles.append(log.unreadable(found.text, damaged=damaged))
+                incomplete |= not damaged
             else:
                 scheduled.append(found)
         return events.Surveyed(scheduled, troubles, incomplete)
@@ -298,6 +299,6 @@ def _failed(  # noqa: PLR0911  a table: one answer for each kind of action
         case events.Bounce(number):
             return events.BounceFailed(number, _bounce_text(error), damaged)
         case events.Survey():
-            return events.Surveyed((), [text], incomplete=True)
+            return events.Surveyed((), [log.unreadable(text)], incomplete=True)
         case _:
             return events.Trouble(log.warning(text))

@@ -256,5 +256,5 @@ def test_a_survey_finds_what_is_settled_and_says_what_it_could_not_read(queued: 
     assert isinstance(event, events.Surveyed)
     if queued.number % 23 != 3:
         assert [scheduled.number for scheduled in event.scheduled] == [queued.number]
-    assert list(event.troubles) == [b"unable to opendir info/3"]
+    assert list(event.troubles) == [b"alert: unable to opendir info/3, sleeping..."]
     assert event.incomplete
