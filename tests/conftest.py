@@ -1,8 +1,13 @@
-"""What all tests share: the last line of a run."""
+"""What all tests share: how long a case may take, and the last line of a run."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+# A case has no time limit of its own: machines differ, and the whole test has one.
+settings.register_profile("whatever the machine", deadline=None)
+settings.load_profile("whatever the machine")
 
 
 @pytest.hookimpl(trylast=True)
