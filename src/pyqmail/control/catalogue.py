@@ -137,6 +137,7 @@ ADDITIONS: Final = (
     ControlFile(
         "defaultdelivery", Kind.TEXT, "qmailctl", "./Mailbox", "The default delivery is {}."
     ),
+    _line("resolver", "qmail-remote", "The DNS is asked at {}.", "as /etc/resolv.conf says"),
 )
 
 CATALOGUE: Final = (*ORIGINAL, *ADDITIONS)

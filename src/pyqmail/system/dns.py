@@ -45,6 +45,9 @@ class Resolver(Protocol):
     async def texts(self, name: bytes) -> list[bytes]:
         """Return the texts of a name, each in one piece."""
 
+    async def exchangers(self, name: bytes) -> list[tuple[int, bytes]]:
+        """Return preferences and names of the mail exchangers of a name, in the answer's order."""
+
 
 class DnsResolver:
     """The resolver of this machine, or of DNSCACHEIP; answers are kept as long as they are valid.
@@ -72,6 +75,13 @@ class DnsResolver:
     async def texts(self, name: bytes) -> list[bytes]:
         """Return the texts of a name, each in one piece."""
         return await self._ask(name, "TXT", _text)
+
+    async def exchangers(self, name: bytes) -> list[tuple[int, bytes]]:
+        """Return preferences and names of the mail exchangers of a name, in the answer's order.
+
+        The name of a null MX (RFC 7505) is empty.
+        """
+        return await self._ask(name, "MX", _exchanger)
 
     def prepare(self) -> None:
         """Load the library now: before the first question, and before processes are made."""
@@ -132,6 +142,11 @@ def _byte_text(byte: int) -> bytes:
 
 def _text(record: Any) -> bytes:
     return b"".join(record.strings)
+
+
+def _exchanger(record: Any) -> tuple[int, bytes]:
+    # To be asked for, not to be shown: as it is.
+    return record.preference, b".".join(label for label in record.exchange.labels if label)
 
 
 def servers_in(text: bytes) -> list[str]:

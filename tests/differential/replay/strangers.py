@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST_LINE = 100_000  # bytes
+UNFINISHED = "(closed inside the data)"
 
 
 def ending_of(vector: Mapping[str, Any]) -> str:
@@ -71,7 +72,11 @@ class ScriptedServer:
                     continue
 
     def _session(self, stream: Any) -> None:
-        self._say(stream, self._script["greet"])
+        closing = self._script.get("close")  # the command at which it hangs up
+        if self._script["greet"] is not None:
+            self._say(stream, self._script["greet"])
+        if closing in ("connect", "greet"):
+            return
         in_transaction = False
         while line := stream.readline(LONGEST_LINE):
             text = line.decode("latin-1")
@@ -79,12 +84,16 @@ class ScriptedServer:
             in_transaction = in_transaction or verb == "MAIL"
             if in_transaction and verb != "QUIT":  # who leaves need not say so
                 self.seen.append(text)
+            if closing == ("HELO" if verb == "EHLO" else verb):
+                return
             reply = self._reply_to(verb, text)
             self._say(stream, reply)
             if verb == "QUIT":
                 return
             if verb == "DATA" and reply.startswith("3"):
                 self.seen.append(self._data(stream))
+                if closing == "." or self.seen[-1] == UNFINISHED:
+                    return
                 self._say(stream, self._replies["."])
 
     def _reply_to(self, verb: str, line: str) -> str:
@@ -102,7 +111,7 @@ class ScriptedServer:
         while not lines or lines[-1] != b".\r\n":
             line = stream.readline(LONGEST_LINE)
             if not line:
-                break
+                return UNFINISHED
             lines.append(line)
         return b"".join(lines).decode("latin-1")
 

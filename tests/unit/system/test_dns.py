@@ -17,6 +17,8 @@ TABLE: Table = {
     ("1.2.0.192.in-addr.arpa.", "PTR"): [r"Odd\032One\.x.Example.NET."],
     ("host.example.net.", "TXT"): ['"one " "piece"', '"two"'],
     ("broken.example.net.", "A"): [SERVER_FAILURE],
+    ("host.example.net.", "MX"): ["20 b.Example.net.", "10 a.example.net."],
+    ("null.example.net.", "MX"): ["0 ."],
 }
 ADDRESS, PORT = "127.0.0.1", 0
 
@@ -52,6 +54,14 @@ def test_a_name_is_written_so_that_it_can_stand_anywhere(resolver: DnsResolver) 
 
 def test_a_text_is_one_piece(resolver: DnsResolver) -> None:
     assert ask(resolver.texts(b"host.example.net")) == [b"one piece", b"two"]
+
+
+def test_exchangers_have_preferences_and_names(resolver: DnsResolver) -> None:
+    assert ask(resolver.exchangers(b"host.example.net")) == [
+        (20, b"b.Example.net"),
+        (10, b"a.example.net"),
+    ]
+    assert ask(resolver.exchangers(b"null.example.net")) == [(0, b"")]
 
 
 @pytest.mark.parametrize("name", [b"none.example.net", b"", b"..", b"x" * 64, b"x." * 200])

@@ -78,7 +78,7 @@ def test_a_line_without_a_code_is_no_reply(said: bytes) -> None:
 @pytest.mark.parametrize("piece", [b"x" * 1000, b"250-x\r\n"])
 def test_a_reply_without_end_is_not_kept(piece: bytes) -> None:
     with pytest.raises(MalformedReply):
-        replies_in(piece * (MAX_REPLY // len(piece) + 1))
+        replies_in(piece * (MAX_REPLY // (len(piece) - 1) + 1))
 
 
 def test_the_lines_have_no_codes() -> None:
