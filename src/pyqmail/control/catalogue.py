@@ -137,7 +137,7 @@ ADDITIONS: Final = (
     ControlFile(
         "defaultdelivery", Kind.TEXT, "qmailctl", "./Mailbox", "The default delivery is {}."
     ),
-    _line("resolver", "qmail-remote", "The DNS is asked at {}.", "as /etc/resolv.conf says"),
+    _line("resolver", "qmail-remote", "Name server: {}.", "/etc/resolv.conf"),
 )
 
 CATALOGUE: Final = (*ORIGINAL, *ADDITIONS)

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from pyqmail.system.dns import Resolver
 
 MAX_ADDRESSES: Final = 20  # tried in one delivery; each may cost a time-out
-LONGEST: Final = 86400  # seconds for one transaction, however the peer goes on
 _CHANCE: Final = random.SystemRandom()
 
 

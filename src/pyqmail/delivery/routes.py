@@ -79,10 +79,13 @@ def find_relay_of(routes: ColonMap, host: bytes) -> Relay | None:
 def parse_place(name: str, text: bytes, default: int) -> Relay:
     """Return host and port in `HOST:PORT` or `[IPv6]:PORT`, as control/`name` has it."""
     match = _PLACE.fullmatch(text)
-    assert match, "the expression matches everything but line feeds inside of brackets"
+    assert match, "the expression matches every text"
     host, digits = match[1], match[2]
+    if host.startswith(b"[") and not host.endswith(b"]"):
+        raise ControlError("control/" + name, None, b"no address: " + text[:40])
     if not digits:
         return Relay(host, default)
-    if len(digits.lstrip(b"0")) > len(str(MAX_PORT)) or int(digits) > MAX_PORT:
+    number = digits.lstrip(b"0") or b"0"
+    if len(number) > len(str(MAX_PORT)) or int(number) > MAX_PORT:
         raise ControlError("control/" + name, None, b"no port: " + digits[:40])
-    return Relay(host, int(digits))
+    return Relay(host, int(number))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pyqmail.delivery.remote_texts import (
     ACCEPTED_RECIPIENT,
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from pyqmail.protocol.smtp.client import Answer
     from pyqmail.system.streams import Stream
 
-_LETTERS = {Verdict.ACCEPTED: b"K", Verdict.TRANSIENT: b"Z", Verdict.PERMANENT: b"D"}
-_RECIPIENT_LETTERS = {Verdict.TRANSIENT: b"s", Verdict.PERMANENT: b"h"}
+LONGEST: Final = 86400  # seconds for all of it, however slowly the peer goes on
+_LETTERS: Final = {Verdict.ACCEPTED: b"K", Verdict.TRANSIENT: b"Z", Verdict.PERMANENT: b"D"}
+_RECIPIENT_LETTERS: Final = {Verdict.TRANSIENT: b"s", Verdict.PERMANENT: b"h"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ class Transaction:
     async def run(self, envelope: Envelope, message: OutgoingMessage) -> Outcome:
         """Return what became of the message; nothing that a peer does raises."""
         try:
-            return await self._run(envelope, message)
+            async with asyncio.timeout(LONGEST):
+                return await self._run(envelope, message)
         except Undeliverable as failure:
             return Outcome(self._reports, failure.report)
         except (OSError, MalformedReply):  # TimeoutError is an OSError

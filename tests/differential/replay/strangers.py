@@ -35,12 +35,14 @@ def envelope_fields(data: bytes) -> dict[str, Any]:
 class ScriptedServer:
     """An SMTP server that follows a vector's script and remembers what it saw."""
 
-    def __init__(self, script: Mapping[str, Any]) -> None:
+    def __init__(
+        self, script: Mapping[str, Any], address: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self.seen: list[str] = []
         self._script = script
         self._replies = {"EHLO": script.get("replies", {}).get("HELO"), **script.get("replies", {})}
         self._given: dict[str, int] = {}  # how often each command was answered, over all sessions
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket = socket.create_server((address, port))
         self.port = self._socket.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)
         if script.get("refuse"):
