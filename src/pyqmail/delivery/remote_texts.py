@@ -22,7 +22,7 @@ OURSELVES: Final = (
     b"it isn't in my control/locals file, so I don't treat it as local. (#5.4.6)\n"
 )
 # The original puts the line break on the wire.
-LINE_BREAK_IN_SENDER: Final = b"DThe sender's address has a line break; SMTP has none. (#5.1.7)\n"
+LINE_BREAK_IN_SENDER: Final = b"DThis sender's address has a line break; SMTP has none. (#5.1.7)\n"
 LINE_BREAK_IN_RECIPIENT: Final = b"hThis address has a line break; SMTP has none. (#5.1.3)\n"
 NO_RECIPIENT_LEFT: Final = b"DGiving up: no address can be sent.\n"
 ACCEPTED_RECIPIENT: Final = b"r"

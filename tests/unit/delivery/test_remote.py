@@ -222,7 +222,7 @@ def test_an_address_with_a_line_break_is_refused_and_the_others_are_served(
 
     assert place.deliver(bad, b"b@far.example") == words + ACCEPTED % FIRST.encode()
     assert place.deliver(bad) == words + b"DGiving up: no address can be sent.\n\0"
-    assert place.deliver(reverse_path=bad).startswith(b"DThe sender's address has a line break")
+    assert place.deliver(reverse_path=bad).startswith(b"DThis sender's address has a line break")
     place.servers[0].stop()
     assert [line for line in first.seen if "RCPT" in line] == ["RCPT TO:<b@far.example>\r\n"]
 
