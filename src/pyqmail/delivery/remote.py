@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.files import ControlError
+from pyqmail.delivery.connection import Connection
+from pyqmail.delivery.destinations import LIMIT, Destinations, Unanswered
 from pyqmail.delivery.exchangers import find_exchangers, find_relay
 from pyqmail.delivery.outgoing import OutgoingMessage
 from pyqmail.delivery.remote_texts import (
@@ -25,7 +27,6 @@ from pyqmail.delivery.routes import SMTP_PORT, find_relay_of, read_settings
 from pyqmail.delivery.smtp_transaction import Envelope, Outcome, Transaction
 from pyqmail.message.address import quote_address, split_address
 from pyqmail.system.interfaces import local_addresses
-from pyqmail.system.streams import ConnectionStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -56,12 +57,18 @@ class RemoteDeliverer:
     """
 
     def __init__(
-        self, home: str, resolver: Resolver, suspension: Suspension, port: int = SMTP_PORT
+        self,
+        home: str,
+        resolver: Resolver,
+        suspension: Suspension,
+        port: int = SMTP_PORT,
+        limit: int = LIMIT,
     ) -> None:
         self._home = home
         self._port = port
         self._resolver = resolver
         self._suspension = suspension
+        self._destinations = Destinations(limit)
 
     async def deliver(self, delivery: Delivery) -> bytes:
         """Return what qmail-remote says: a report on each recipient, then one on the message."""
@@ -104,27 +111,55 @@ class RemoteDeliverer:
     ) -> Outcome:
         outcome = Outcome([], NO_CONNECTION, elsewhere=True)
         for address in list(addresses)[:MAX_ADDRESSES]:
-            if not message.rewind():
-                break
-            stream = await self._connect(address, port, settings.connect_timeout)
-            if stream is None:
-                continue
-            try:
-                partner = str(address).encode()
-                transaction = Transaction(stream, settings.name, partner, settings.timeout)
-                outcome = await transaction.run(envelope, message)
-            finally:
-                stream.close()
+            there = await self._try_one(address, port, settings, envelope, message)
+            outcome = there or outcome
             if not outcome.elsewhere:
                 break
         return outcome
 
-    async def _connect(self, address: Address, port: int, patience: float) -> Connection | None:
-        """Return a connection to the address; None if it is not to be had, or not worth trying."""
+    async def _try_one(
+        self,
+        address: Address,
+        port: int,
+        settings: Settings,
+        envelope: Envelope,
+        message: OutgoingMessage,
+    ) -> Outcome | None:
+        """Return what came of one address; None if there was nobody to ask."""
         if self._suspension.is_suspended(address.packed, int(time.time())):
             return None
+        place = (str(address), port)
         try:
-            async with asyncio.timeout(patience):
+            connection = await self._destinations.enter(place)
+        except Unanswered:
+            return None
+        try:
+            outcome = None
+            if connection is not None and message.rewind():
+                outcome = await _hand_over(connection, address, settings, envelope, message)
+            if outcome is None or outcome.elsewhere:
+                # One that others have used may only be too old: the host is worth a fresh one.
+                connection = await self._renew(connection, address, port, settings)
+                if connection is not None and message.rewind():
+                    outcome = await _hand_over(connection, address, settings, envelope, message)
+        finally:
+            self._destinations.leave(place, connection)
+        return outcome
+
+    async def _renew(
+        self, old: Connection | None, address: Address, port: int, settings: Settings
+    ) -> Connection | None:
+        if old is not None:
+            old.close()
+        connection = await self._connect(address, port, settings)
+        if connection is None:
+            self._destinations.tell_the_waiting((str(address), port))
+        return connection
+
+    async def _connect(self, address: Address, port: int, settings: Settings) -> Connection | None:
+        """Return a connection to the address; None if it is not to be had."""
+        try:
+            async with asyncio.timeout(settings.connect_timeout):
                 reader, writer = await asyncio.open_connection(str(address), port)
         except OSError as error:
             if isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:
@@ -133,22 +168,20 @@ class RemoteDeliverer:
                 raise Undeliverable(OUT_OF_RESOURCES) from error
             return None
         self._suspension.note_success(address.packed)
-        return Connection(reader, writer)
+        return Connection(reader, writer, settings.name)
 
 
-class Connection(ConnectionStream):
-    """A connection that we have opened, and close."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        super().__init__(reader, writer)
-        self._transport = writer.transport
-
-    def close(self) -> None:
-        """Close it; what the peer has not taken yet is sent first, unless it takes nothing."""
-        if self._transport.get_write_buffer_size():
-            self._transport.abort()
-        else:
-            self._transport.close()
+async def _hand_over(
+    connection: Connection,
+    address: Address,
+    settings: Settings,
+    envelope: Envelope,
+    message: OutgoingMessage,
+) -> Outcome:
+    connection.transactions += 1
+    partner = str(address).encode()
+    transaction = Transaction(connection, connection.session, partner, settings.timeout)
+    return await transaction.run(envelope, message)
 
 
 def wire_form(address: bytes) -> bytes:

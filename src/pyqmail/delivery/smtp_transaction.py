@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +13,6 @@ from pyqmail.delivery.remote_texts import (
     connection_died,
     quoted,
 )
-from pyqmail.protocol.smtp.client import ClientSession
 from pyqmail.protocol.smtp.data_encoder import PartialLastLine
 from pyqmail.protocol.smtp.server_reply import MalformedReply, Verdict
 
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyqmail.delivery.outgoing import OutgoingMessage
-    from pyqmail.protocol.smtp.client import Answer
+    from pyqmail.protocol.smtp.client import Answer, ClientSession
     from pyqmail.system.streams import Stream
 
 LONGEST: Final = 86400  # seconds for all of it, however slowly the peer goes on
@@ -51,11 +49,13 @@ class Outcome:
 
 
 class Transaction:
-    """Hands one message over `stream` to the host `partner`, its address as text."""
+    """Hands one message to the host `partner`, its address as text, in a session over `stream`."""
 
-    def __init__(self, stream: Stream, name: bytes, partner: bytes, timeout: float) -> None:
+    def __init__(
+        self, stream: Stream, session: ClientSession, partner: bytes, timeout: float
+    ) -> None:
         self._stream = stream
-        self._session = ClientSession(name)
+        self._session = session
         self._partner = partner
         self._timeout = timeout  # seconds for one answer, or for one piece to be taken
         self._reports: list[bytes] = []
@@ -73,32 +73,33 @@ class Transaction:
             return Outcome(self._reports, report, elsewhere=not self._after_the_end)
 
     async def _run(self, envelope: Envelope, message: OutgoingMessage) -> Outcome:
-        if not (answer := await self._answer()).accepted:
-            return await self._finish(
-                b"ZConnected to ", b" but greeting failed", answer, elsewhere=True
-            )
-        if not (answer := await self._answer()).accepted:
-            words = b" but my name was rejected"
-            return await self._finish(b"ZConnected to ", words, answer, elsewhere=True)
+        if not self._session.idle:
+            refusal = await self._be_greeted()
+            if refusal is not None:
+                return refusal
         parameters = self._parameters(envelope, message)
         self._session.begin(envelope.reverse_path, envelope.forward_paths, parameters)
         if not (answer := await self._answer()).accepted:
-            letter = _LETTERS[answer.verdict]
-            words = b" but sender was rejected"
-            return await self._finish(
-                letter + b"Connected to ", words, answer, elsewhere=self._session.closing
-            )
+            going = self._session.closing
+            before = _LETTERS[answer.verdict] + b"Connected to "
+            return self._outcome(before, b" but sender was rejected", answer, elsewhere=going)
         for _ in envelope.forward_paths:
             self._reports.append(self._about_recipient(await self._answer()))
         if ACCEPTED_RECIPIENT not in self._reports:
-            return await self._finish(b"DGiving up on ", b"", None)
+            return self._outcome(b"DGiving up on ", b"", None)
         if not (answer := await self._answer()).accepted:
-            letter = _LETTERS[answer.verdict]
-            return await self._finish(letter, b" failed on DATA command", answer)
+            return self._outcome(_LETTERS[answer.verdict], b" failed on DATA command", answer)
         await self._send_message(message)
         answer = await self._answer()
         words = b" accepted message" if answer.accepted else b" failed after I sent the message"
-        return await self._finish(_LETTERS[answer.verdict], words, answer)
+        return self._outcome(_LETTERS[answer.verdict], words, answer)
+
+    async def _be_greeted(self) -> Outcome | None:
+        """Hear the greeting and say our name; return an outcome if one of them leads nowhere."""
+        for words in (b" but greeting failed", b" but my name was rejected"):
+            if not (answer := await self._answer()).accepted:
+                return self._outcome(b"ZConnected to ", words, answer, elsewhere=True)
+        return None
 
     async def _send_message(self, message: OutgoingMessage) -> None:
         while data := message.read():
@@ -130,16 +131,12 @@ class Transaction:
         words = _RECIPIENT_LETTERS[answer.verdict] + self._partner + b" does not like recipient.\n"
         return words + quoted(answer.reply.text)
 
-    async def _finish(
+    def _outcome(
         self, before: bytes, after: bytes, answer: Answer | None, *, elsewhere: bool = False
     ) -> Outcome:
-        """Say goodbye and return the outcome, whatever becomes of the goodbye."""
         report = before + self._partner + after + b".\n"
         if answer is not None:
             report += quoted(answer.reply.text)
-        self._session.quit()
-        with contextlib.suppress(OSError):
-            await self._write(b"")
         return Outcome(self._reports, report, elsewhere)
 
     async def _answer(self) -> Answer:

@@ -39,6 +39,7 @@ class ScriptedServer:
         self, script: Mapping[str, Any], address: str = "127.0.0.1", port: int = 0
     ) -> None:
         self.seen: list[str] = []
+        self.sessions = 0
         self._script = script
         self._replies = {"EHLO": script.get("replies", {}).get("HELO"), **script.get("replies", {})}
         self._given: dict[str, int] = {}  # how often each command was answered, over all sessions
@@ -66,6 +67,7 @@ class ScriptedServer:
                 connection, _ = self._socket.accept()
             except OSError:
                 return
+            self.sessions += 1
             connection.settimeout(15)
             with connection, connection.makefile("rwb") as stream:
                 try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from typing import TYPE_CHECKING
@@ -225,6 +226,64 @@ def test_an_address_with_a_line_break_is_refused_and_the_others_are_served(
     assert place.deliver(reverse_path=bad).startswith(b"DThis sender's address has a line break")
     place.servers[0].stop()
     assert [line for line in first.seen if "RCPT" in line] == ["RCPT TO:<b@far.example>\r\n"]
+
+
+async def deliver_together(place: Place, number: int) -> list[bytes]:
+    """Deliver so many messages at once, over one connection at a time."""
+    resolver, suspension = TableResolver(HOSTS, DOMAIN), Suspension(place.home, 0)
+    deliverer = RemoteDeliverer(place.home, resolver, suspension, place.port, limit=1)
+    with contextlib.ExitStack() as stack:
+        tasks = []
+        for each in range(number):
+            message = os.memfd_create("message")
+            stack.callback(os.close, message)
+            os.pwrite(message, b"hello %d\n" % each, 0)
+            delivery = Delivery(b"far.example", b"s@x", [b"a@far.example"], message)
+            tasks.append(deliverer.deliver(delivery))
+        return await asyncio.gather(*tasks)
+
+
+def test_a_connection_that_is_done_carries_the_message_of_whoever_waits(place: Place) -> None:
+    first = place.serve(FIRST)
+
+    said = asyncio.run(deliver_together(place, 5))
+
+    first.stop()
+    assert said == [ACCEPTED % FIRST.encode()] * 5
+    messages = {line for line in first.seen if line.endswith("\r\n.\r\n")}
+    assert messages == {f"hello {each}\r\n.\r\n" for each in range(5)}
+    assert first.sessions == 1
+
+
+def test_a_connection_whose_transaction_came_to_nothing_is_not_handed_on(place: Place) -> None:
+    first = place.serve(FIRST, replies={**REPLIES, "RCPT": ["550 no\r\n", "250 ok\r\n"]})
+
+    said = asyncio.run(deliver_together(place, 2))
+
+    first.stop()
+    assert [each[:1] for each in said] == [b"h", b"r"]
+    assert first.sessions == 2
+
+
+def test_a_connection_that_breaks_when_it_is_used_again_is_replaced(place: Place) -> None:
+    first = place.serve(
+        FIRST, replies={**REPLIES, "MAIL": ["250 ok\r\n", "421 bye\r\n", "250 ok\r\n"]}
+    )
+
+    said = asyncio.run(deliver_together(place, 2))
+
+    first.stop()
+    assert said == [ACCEPTED % FIRST.encode()] * 2
+    assert first.sessions == 2
+
+
+def test_whoever_waits_for_a_host_that_does_not_answer_need_not_ask(place: Place) -> None:
+    second = place.serve(SECOND)
+
+    said = asyncio.run(deliver_together(place, 3))
+
+    second.stop()
+    assert said == [ACCEPTED % SECOND.encode()] * 3
 
 
 @pytest.mark.parametrize(

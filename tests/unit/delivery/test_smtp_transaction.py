@@ -10,6 +10,7 @@ import pytest
 
 from pyqmail.delivery.outgoing import OutgoingMessage
 from pyqmail.delivery.smtp_transaction import Envelope, Outcome, Transaction
+from pyqmail.protocol.smtp.client import ClientSession
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,8 +44,6 @@ class ScriptedStream:
         return reply or b""
 
     async def write(self, data: bytes) -> None:
-        if data == b"QUIT\r\n":
-            raise ConnectionResetError
         self.sent += data
 
 
@@ -58,7 +57,7 @@ def run(
     os.write(descriptor, message)
     os.lseek(descriptor, 0, os.SEEK_SET)
     stream = ScriptedStream(replies)
-    transaction = Transaction(stream, b"me.example", HOST, patience)
+    transaction = Transaction(stream, ClientSession(b"me.example"), HOST, patience)
     try:
         outcome = asyncio.run(transaction.run(envelope, OutgoingMessage(descriptor)))
     finally:
@@ -73,7 +72,7 @@ def script(phase: str, reply: bytes | None) -> list[bytes | None]:
     return [*before, reply, *again]
 
 
-def test_a_message_is_accepted_though_nobody_hears_our_goodbye() -> None:
+def test_a_message_is_accepted() -> None:
     outcome, sent = run(list(WELL.values()))
 
     report = b"K192.0.2.1 accepted message.\nRemote host said: 250 ok 77\n"
@@ -172,7 +171,7 @@ def test_a_message_without_its_last_line_end_is_not_ended() -> None:
 
 def test_a_message_that_cannot_be_read_waits(tmp_path: Path) -> None:
     descriptor = os.open(tmp_path, os.O_RDONLY)  # a directory
-    transaction = Transaction(ScriptedStream(list(WELL.values())), b"me", HOST, 60)
+    transaction = Transaction(ScriptedStream(list(WELL.values())), ClientSession(b"me"), HOST, 60)
 
     outcome = asyncio.run(transaction.run(ONE, OutgoingMessage(descriptor)))
 

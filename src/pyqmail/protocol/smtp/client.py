@@ -91,12 +91,18 @@ class ClientSession:
         self._accepted_recipients = 0
         self._encoder: DataEncoder | None = None
         self.extensions: dict[bytes, bytes] = {}
+        self._in_transaction = False
         self.closing = False  # the server has said that it goes
 
     @property
     def idle(self) -> bool:
         """Is nothing open: no command, no transaction, no message?"""
         return not (self._awaited or self._waiting or self._encoder or self.closing)
+
+    @property
+    def reusable(self) -> bool:
+        """Can another transaction begin at once?"""
+        return self.idle and not self._in_transaction
 
     def receive_data(self, data: bytes) -> None:
         """Take what arrived."""
@@ -113,6 +119,7 @@ class ClientSession:
         """Begin a transaction. Paths are as they stand on the wire, without angle brackets."""
         if not self.idle:
             raise RuntimeError("the session is not idle")
+        self._in_transaction = True
         self._unanswered_recipients = len(forward_paths)
         self._accepted_recipients = 0
         self._waiting.append((Phase.SENDER, b"MAIL FROM:<%b>%b" % (reverse_path, parameters)))
@@ -165,6 +172,9 @@ class ClientSession:
                 return self._follow_hello(answer)
             case Phase.SENDER if not answer.accepted:
                 self._waiting.clear()
+                self._in_transaction = False
+            case Phase.MESSAGE | Phase.RESET:
+                self._in_transaction = False
             case Phase.RECIPIENT:
                 self._unanswered_recipients -= 1
                 self._accepted_recipients += answer.accepted
