@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pyqmail.system.dns import Resolver
 
 MAX_ADDRESSES: Final = 20  # tried in one delivery; each may cost a time-out
+IPV6: Final = 6
 _CHANCE: Final = random.SystemRandom()
 
 
@@ -158,9 +159,13 @@ class RemoteDeliverer:
 
     async def _connect(self, address: Address, port: int, settings: Settings) -> Connection | None:
         """Return a connection to the address; None if it is not to be had."""
+        source = settings.source
+        of_one_kind = source is not None and (":" in source) == (address.version == IPV6)
         try:
             async with asyncio.timeout(settings.connect_timeout):
-                reader, writer = await asyncio.open_connection(str(address), port)
+                reader, writer = await asyncio.open_connection(
+                    str(address), port, local_addr=(source, 0) if of_one_kind else None
+                )
         except OSError as error:
             if isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:
                 self._suspension.note_timeout(address.packed, int(time.time()))

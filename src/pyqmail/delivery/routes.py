@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -38,6 +39,7 @@ class Settings:
     routes: ColonMap
     connect_timeout: int  # seconds for one address
     timeout: int  # seconds for one answer, and for the peer to take what we send
+    source: str | None = None  # the address of this host that connections come from
 
 
 def read_settings(home: str) -> Settings:
@@ -50,7 +52,18 @@ def read_settings(home: str) -> Settings:
         ColonMap(read_list(home, "smtproutes") or []),
         read_integer(home, "timeoutconnect", 60),
         read_integer(home, "timeoutremote", 1200),
+        _read_source(home),
     )
+
+
+def _read_source(home: str) -> str | None:
+    line = read_line(home, "outgoingip")
+    if not line:
+        return None
+    try:
+        return str(ipaddress.ip_address(line.decode("ascii", "replace")))
+    except ValueError as error:
+        raise ControlError("control/outgoingip", 1, b"no address: " + line[:40]) from error
 
 
 def read_resolver(home: str) -> tuple[list[str], int]:

@@ -40,6 +40,7 @@ class ScriptedServer:
     ) -> None:
         self.seen: list[str] = []
         self.sessions = 0
+        self.peer = ""  # the address that the last session came from
         self._script = script
         self._replies = {"EHLO": script.get("replies", {}).get("HELO"), **script.get("replies", {})}
         self._given: dict[str, int] = {}  # how often each command was answered, over all sessions
@@ -64,7 +65,7 @@ class ScriptedServer:
     def _serve(self) -> None:
         while True:
             try:
-                connection, _ = self._socket.accept()
+                connection, (self.peer, _) = self._socket.accept()
             except OSError:
                 return
             self.sessions += 1

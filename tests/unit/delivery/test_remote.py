@@ -228,6 +228,17 @@ def test_an_address_with_a_line_break_is_refused_and_the_others_are_served(
     assert [line for line in first.seen if "RCPT" in line] == ["RCPT TO:<b@far.example>\r\n"]
 
 
+@pytest.mark.parametrize(("source", "seen"), [("127.0.0.9", "127.0.0.9"), ("::1", "127.0.0.1")])
+def test_connections_come_from_the_outgoing_address_of_their_kind(
+    place: Place, source: str, seen: str
+) -> None:
+    first = place.serve(FIRST)
+    place.set("outgoingip", source)
+
+    assert place.deliver() == ACCEPTED % FIRST.encode()
+    assert first.peer == seen
+
+
 async def deliver_together(place: Place, number: int) -> list[bytes]:
     """Deliver so many messages at once, over one connection at a time."""
     resolver, suspension = TableResolver(HOSTS, DOMAIN), Suspension(place.home, 0)

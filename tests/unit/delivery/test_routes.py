@@ -70,13 +70,24 @@ def test_the_files_say_otherwise(tmp_path: Path) -> None:
         ("timeoutconnect", "5"),
         ("timeoutremote", "6"),
         ("resolver", "[::1]:5353"),
+        ("outgoingip", "192.0.2.1"),
     ):
         (tmp_path / "control" / name).write_text(text + "\n")
 
     settings = read_settings(str(tmp_path))
 
     assert (settings.name, settings.connect_timeout, settings.timeout) == (b"helo.example", 5, 6)
+    assert settings.source == "192.0.2.1"
     assert read_resolver(str(tmp_path)) == (["::1"], 5353)
+
+
+def test_an_outgoing_address_that_is_none_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "control").mkdir()
+    (tmp_path / "control/me").write_text("me.example\n")
+    (tmp_path / "control/outgoingip").write_text("mail.example\n")
+
+    with pytest.raises(ControlError):
+        read_settings(str(tmp_path))
 
 
 def test_without_a_name_there_is_no_delivery(tmp_path: Path) -> None:
