@@ -145,8 +145,8 @@ def _text(record: Any) -> bytes:
 
 
 def _exchanger(record: Any) -> tuple[int, bytes]:
-    # To be asked for, not to be shown: as it is.
-    return record.preference, b".".join(label for label in record.exchange.labels if label)
+    # To be asked for, not to be shown: no byte is escaped.
+    return record.preference, b".".join(label.lower() for label in record.exchange.labels if label)
 
 
 def servers_in(text: bytes) -> list[str]:

@@ -58,7 +58,7 @@ def test_a_text_is_one_piece(resolver: DnsResolver) -> None:
 
 def test_exchangers_have_preferences_and_names(resolver: DnsResolver) -> None:
     assert ask(resolver.exchangers(b"host.example.net")) == [
-        (20, b"b.Example.net"),
+        (20, b"b.example.net"),
         (10, b"a.example.net"),
     ]
     assert ask(resolver.exchangers(b"null.example.net")) == [(0, b"")]
