@@ -1,4 +1,4 @@
-"""A thousand messages of random bytes, from our client to our server on loopback."""
+"""Messages to other hosts, which are servers on loopback."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.differential.replay.strangers import ScriptedServer
+from tests.support import private_home
 from tests.support.dns_table import TableResolver
+from tests.support.private_home import PrivateHome
 from tests.support.queues import make_home
 from tests.support.smtp import Server
 
@@ -105,3 +108,32 @@ def test_what_arrives_is_what_was_sent(tmp_path: Path) -> None:
     assert {each[:3] for each in said} == {b"r\0K"}
     assert receiver.messages == {to: as_documented(text) for to, text in messages.items()}
     assert not any(re.search(rb"\r", text) for text in receiver.messages.values())
+
+
+REPLIES = {
+    "HELO": "250-far\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 1000000\r\n",
+    "MAIL": "250 ok\r\n",
+    "RCPT": {"bob": "550 no bob\r\n", "": "250 ok\r\n"},
+    "DATA": "354 go\r\n",
+    ".": "250 ok\r\n",
+    "QUIT": "221 bye\r\n",
+}
+
+
+@pytest.mark.skipif(private_home.why_not() is not None, reason=str(private_home.why_not()))
+def test_a_letter_leaves_a_private_home_and_a_refused_one_comes_back() -> None:
+    server = ScriptedServer({"greet": "220 far\r\n", "replies": REPLIES}, ADDRESS)
+    with PrivateHome("aku") as home:
+        home.write("control/smtproutes", f"far.example:{ADDRESS}:{server.port}\n")
+        home.start()
+        home.inject("Subject: x\n\nhallå\n".encode(), "-faku", "ann@far.example")
+        home.wait_until_empty()
+        home.inject(b"Subject: y\n\nhello\n", "-faku", "bob@far.example")
+        home.wait(lambda: bool(home.mail("aku")), "no bounce came")
+        (bounce,) = home.mail("aku")
+    server.stop()
+
+    assert re.match(r"MAIL FROM:<aku@[a-z.]+> SIZE=\d+ BODY=8BITMIME\r\n", server.seen[0])
+    assert server.seen[1] == "RCPT TO:<ann@far.example>\r\n"
+    assert server.seen[3].endswith("\r\n\r\nhall\xc3\xa5\r\n.\r\n")
+    assert b"127.0.0.2 does not like recipient.\nRemote host said: 550 no bob\n" in bounce
