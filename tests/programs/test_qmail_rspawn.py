@@ -9,12 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.differential.replay.strangers import ScriptedServer
 from tests.support.spawning import MESSAGE, NOBODY, SpawnHome, running, spawn_home
 
 from pyqmail.protocol.spawn import Job, encode_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+RECIPIENTS = {"bob": "550 no\r\n", "cat": "450 later\r\n", "": "250 ok\r\n"}
+REPLIES = {
+    "HELO": "250 far\r\n",
+    "MAIL": "250 ok\r\n",
+    "DATA": "354 go\r\n",
+    ".": "250 ok\r\n",
+    "QUIT": "221 bye\r\n",
+}
 
 pytestmark = pytest.mark.process
 
@@ -93,13 +103,26 @@ def test_a_qmail_remote_that_cannot_be_run_delays_the_mail(home: SpawnHome) -> N
         assert spawner.reports(1) == {0: b"ZUnable to run qmail-remote.\n"}
 
 
-def test_without_a_qmail_remote_the_mail_waits_and_the_report_says_so(home: SpawnHome) -> None:
-    with running(home, "qmail-rspawn", PATH="/nowhere") as spawner:
-        spawner.deliver(0, b"ann@far.example")
+@pytest.mark.parametrize("found", [True, False])
+def test_our_own_qmail_remote_delivers_without_a_process(home: SpawnHome, *, found: bool) -> None:
+    server = ScriptedServer({"greet": "220 far\r\n", "replies": {**REPLIES, "RCPT": RECIPIENTS}})
+    (home.path / "control/me").write_text("me.example\n")
+    (home.path / "control/smtproutes").write_text(f":127.0.0.1:{server.port}\n")
+    path = f"{home.path}/bin" if found else "/nowhere"
+    with running(home, "qmail-rspawn", PATH=path) as spawner:
+        for slot, name in enumerate((b"ann", b"bob", b"cat")):
+            spawner.deliver(slot, name + b"@far.example")
+        reports = spawner.reports(3)
+        children = Path(f"/proc/{spawner.process.pid}/task/{spawner.process.pid}/children")
+        assert children.read_text() == ""
+    server.stop()
 
-        (report,) = spawner.reports(1).values()
-
-    assert report.startswith(b"ZThis server does not deliver to other hosts yet")
+    said = b"127.0.0.1 does not like recipient.\nRemote host said: %b\nGiving up on 127.0.0.1.\n"
+    assert reports == {
+        0: b"K127.0.0.1 accepted message.\nRemote host said: 250 ok\n",
+        1: b"D" + said % b"550 no",
+        2: b"Z" + said % b"450 later",
+    }
 
 
 def test_the_qmail_remote_of_the_path_is_run(home: SpawnHome) -> None:

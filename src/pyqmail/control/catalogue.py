@@ -137,6 +137,8 @@ ADDITIONS: Final = (
     ControlFile(
         "defaultdelivery", Kind.TEXT, "qmailctl", "./Mailbox", "The default delivery is {}."
     ),
+    _line("outgoingip", "qmail-remote", "SMTP client connections come from {}.", "any"),
+    _line("resolver", "qmail-remote", "Name server: {}.", "/etc/resolv.conf"),
 )
 
 CATALOGUE: Final = (*ORIGINAL, *ADDITIONS)

@@ -59,8 +59,7 @@ class DescriptorStream:
 
     async def read(self) -> bytes:
         """Return what has arrived, waiting for something; b"" at the end."""
-        loop = asyncio.get_running_loop()
-        await _wait_until_ready(loop.add_reader, loop.remove_reader, self._reading)
+        await wait_until_readable(self._reading)
         return os.read(self._reading, READ_SIZE)
 
     async def write(self, data: bytes) -> None:
@@ -71,6 +70,12 @@ class DescriptorStream:
             await _wait_until_ready(loop.add_writer, loop.remove_writer, self._writing)
             # A pipe that is ready has room for so much, whatever its reader does; pipe(7).
             rest = rest[os.write(self._writing, rest[: select.PIPE_BUF]) :]
+
+
+async def wait_until_readable(descriptor: int) -> None:
+    """Return when reading will not block: there is something, or an end; of a process, its end."""
+    loop = asyncio.get_running_loop()
+    await _wait_until_ready(loop.add_reader, loop.remove_reader, descriptor)
 
 
 async def _wait_until_ready(

@@ -41,6 +41,7 @@ class ScratchHome:
         self.home = f"{self.top}/qmail"
         self.work = f"{self.top}/home"
         self.capture = f"{self.top}/capture"
+        self.port = 0  # of the vector's server
         for path in (self.home, self.work):
             os.mkdir(path)
         for name in ("control", "users", "alias"):
@@ -51,7 +52,8 @@ class ScratchHome:
 
     def words(self) -> dict[str, str]:
         """Return what the words in braces mean here."""
-        return {"HOME": self.work, "QMAILHOME": self.home, "BIN": self.bin}
+        port = str(self.port)
+        return {"HOME": self.work, "QMAILHOME": self.home, "BIN": self.bin, "PORT": port}
 
     def places(self) -> dict[str, str]:
         """Return which paths become which words again."""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST_LINE = 100_000  # bytes
+UNFINISHED = "(closed inside the data)"
 
 
 def ending_of(vector: Mapping[str, Any]) -> str:
@@ -34,12 +35,16 @@ def envelope_fields(data: bytes) -> dict[str, Any]:
 class ScriptedServer:
     """An SMTP server that follows a vector's script and remembers what it saw."""
 
-    def __init__(self, script: Mapping[str, Any]) -> None:
+    def __init__(
+        self, script: Mapping[str, Any], address: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self.seen: list[str] = []
+        self.sessions = 0
+        self.peer = ""  # the address that the last session came from
         self._script = script
         self._replies = {"EHLO": script.get("replies", {}).get("HELO"), **script.get("replies", {})}
         self._given: dict[str, int] = {}  # how often each command was answered, over all sessions
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket = socket.create_server((address, port))
         self.port = self._socket.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)
         if script.get("refuse"):
@@ -60,9 +65,10 @@ class ScriptedServer:
     def _serve(self) -> None:
         while True:
             try:
-                connection, _ = self._socket.accept()
+                connection, (self.peer, _) = self._socket.accept()
             except OSError:
                 return
+            self.sessions += 1
             connection.settimeout(15)
             with connection, connection.makefile("rwb") as stream:
                 try:
@@ -71,7 +77,11 @@ class ScriptedServer:
                     continue
 
     def _session(self, stream: Any) -> None:
-        self._say(stream, self._script["greet"])
+        closing = self._script.get("close")  # the command at which it hangs up
+        if self._script["greet"] is not None:
+            self._say(stream, self._script["greet"])
+        if closing in ("connect", "greet"):
+            return
         in_transaction = False
         while line := stream.readline(LONGEST_LINE):
             text = line.decode("latin-1")
@@ -79,12 +89,16 @@ class ScriptedServer:
             in_transaction = in_transaction or verb == "MAIL"
             if in_transaction and verb != "QUIT":  # who leaves need not say so
                 self.seen.append(text)
+            if closing == ("HELO" if verb == "EHLO" else verb):
+                return
             reply = self._reply_to(verb, text)
             self._say(stream, reply)
             if verb == "QUIT":
                 return
             if verb == "DATA" and reply.startswith("3"):
                 self.seen.append(self._data(stream))
+                if closing == "." or self.seen[-1] == UNFINISHED:
+                    return
                 self._say(stream, self._replies["."])
 
     def _reply_to(self, verb: str, line: str) -> str:
@@ -102,7 +116,7 @@ class ScriptedServer:
         while not lines or lines[-1] != b".\r\n":
             line = stream.readline(LONGEST_LINE)
             if not line:
-                break
+                return UNFINISHED
             lines.append(line)
         return b"".join(lines).decode("latin-1")
 
