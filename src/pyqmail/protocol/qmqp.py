@@ -43,7 +43,7 @@ class RequestReader:
 
     def next_event(self) -> Event | None:
         """Return what comes next, or None if more bytes are needed."""
-        return next(self._events)
+        return next(self._events, None)
 
     def _read_request(self) -> Generator[Event | None, None, None]:
         stream = self._stream
