@@ -1,4 +1,4 @@
-"""TCP connections to other hosts, for programs that start once for each message."""
+"""IP addresses, and TCP connections to other hosts, for programs that must start fast."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from typing import Final
 
 _IPV4_NUMBERS: Final = 4
+# How IPv6 writes an address of IPv4. RFC 4291 §2.5.5.2.
+_IPV4_MAPPED: Final = bytes(10) + b"\xff\xff"
 
 
 class Address:
@@ -75,3 +77,18 @@ class Connection:
     def close(self) -> None:
         """Close the connection."""
         self._socket.close()
+
+
+def network_of(address: bytes) -> bytes:
+    """Return what all addresses of one subscriber have in common: an IPv4 address, or 64 bits.
+
+    Text that is no IP address stands for itself.
+    """
+    text = address.decode("latin-1")
+    try:
+        packed = _socket.inet_pton(_socket.AF_INET6, text)
+    except (OSError, ValueError):
+        return address
+    if packed.startswith(_IPV4_MAPPED):
+        return _socket.inet_ntop(_socket.AF_INET, packed[len(_IPV4_MAPPED) :]).encode()
+    return packed[:8].hex().encode()
