@@ -40,7 +40,7 @@ _HEADER_SIZE: Final = len(_MAGIC) + _KEY_SIZE
 _RECORD: Final = struct.Struct("=8sdd")  # whose, how much, when
 _WAYS: Final = 4  # records of one bucket: where one can be, whoever it belongs to
 _BUCKET_SIZE: Final = _RECORD.size * _WAYS
-_BUCKETS: Final = 2048  # of each table; so it remembers 8192, in 192 KiB
+_BUCKETS: Final = 2048  # of each table; so each remembers 8192, in 192 KiB
 _TABLE_SIZE: Final = _BUCKET_SIZE * _BUCKETS
 _FAILURES, _FRIENDS = _HEADER_SIZE, _HEADER_SIZE + _TABLE_SIZE  # where the tables begin
 _SIZE: Final = _FRIENDS + _TABLE_SIZE
@@ -131,10 +131,13 @@ def _count(memory: _Memory, subject: _Subject, now: float) -> Attempt:
     friend = subject.pair is not None and memory.knows(subject.pair)
     blocked = of_address > MAX_OF_ADDRESS or (of_name > MAX_OF_NAME and not friend)
     failures = max(of_address, 1 if friend else of_name)
-    if blocked:  # it is no guess, for nobody looks at the password
+    if blocked:
+        # It is no guess, for nobody looks at the password. And it does not hold the server up: who
+        # may not guess must not take the places of others.
         _withdraw(memory, subject, now)
+        return Attempt(MIN_DELAY, blocked=True)
     delay = min(MAX_DELAY, MIN_DELAY * 2 ** max(0.0, failures - 1))
-    return Attempt(delay, blocked)
+    return Attempt(delay, blocked=False)
 
 
 def _withdraw(memory: _Memory, subject: _Subject, now: float) -> None:

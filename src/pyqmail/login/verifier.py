@@ -167,7 +167,7 @@ def _keys_of_nobody(secret: bytes, login: bytes) -> ScramKeys:
     def chance(what: bytes, size: int) -> bytes:
         return hashlib.blake2b(login.lower(), digest_size=size, key=secret, person=what).digest()
 
-    return ScramKeys(chance(b"salt", 16), chance(b"stored", 32), chance(b"server", 32), ITERATIONS)
+    return ScramKeys(chance(b"salt", 32), chance(b"stored", 32), chance(b"server", 32), ITERATIONS)
 
 
 @cache
