@@ -148,7 +148,13 @@ def test_its_secret_stays_the_same(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [b"", b"x", b"guesses0" + bytes(500000), b"guesses1" + b"\xff" * 500000]
+    "damage",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"x", id="short"),
+        pytest.param(b"guesses0" + bytes(500000), id="other format"),
+        pytest.param(b"guesses1" + b"\xff" * 500000, id="nonsense"),
+    ],
 )
 def test_a_damaged_file_keeps_nobody_out(folder: Path, damage: bytes) -> None:
     (folder / "run" / "guesses").write_bytes(damage)
