@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.logins import LoginHome
+from tests.support.places import ordinary_place
 
 from pyqmail.login.guesses import MAX_OF_ADDRESS, Guesses
 from pyqmail.login.hashing import hash_password
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.process
@@ -56,11 +58,9 @@ class Checkpassword:
 
 
 @pytest.fixture
-def checkpassword(launchers: str, tmp_path: Path) -> Checkpassword:
-    for folder in (tmp_path, *list(tmp_path.parents)[:3]):
-        if folder.stat().st_uid == os.getuid() and str(folder).startswith("/tmp/"):
-            folder.chmod(folder.stat().st_mode | 0o011)
-    return Checkpassword(launchers, tmp_path)
+def checkpassword(launchers: str) -> Iterator[Checkpassword]:
+    with ordinary_place() as place:
+        yield Checkpassword(launchers, place)
 
 
 def test_the_program_runs_as_the_user_and_as_nothing_else(checkpassword: Checkpassword) -> None:
