@@ -36,15 +36,28 @@ if TYPE_CHECKING:
     class PasswordClaim(Protocol):
         """Somebody says that he is `login`, and that his password is `password`."""
 
-        login: bytes
-        password: bytes
+        @property
+        def login(self) -> bytes:
+            """Return the name."""
+
+        @property
+        def password(self) -> bytes:
+            """Return the password."""
 
     class DigestClaim(Protocol):
         """Somebody says that he is `login`; `digest` is what CRAM-MD5 makes of `challenge`."""
 
-        login: bytes
-        challenge: bytes
-        digest: bytes
+        @property
+        def login(self) -> bytes:
+            """Return the name."""
+
+        @property
+        def challenge(self) -> bytes:
+            """Return what the client was sent."""
+
+        @property
+        def digest(self) -> bytes:
+            """Return what it made of that, in hex."""
 
 
 TIMEOUT: Final = 60  # seconds for a checkpassword that is executed
@@ -59,7 +72,9 @@ class Verifier:
     """Knows passwords on behalf of one session, whose variables `environ` are.
 
     The methods take as long as the client has to wait, and raise
-    TransientFailure if nobody can say.
+    TransientFailure if nobody can say. `checks_digests` says of somebody else's
+    program that it can take a challenge for the password and a digest for the
+    timestamp, as in the well-known patch.
     """
 
     def __init__(
@@ -67,11 +82,14 @@ class Verifier:
         home: str,
         command: Sequence[bytes],
         environ: Mapping[bytes, bytes],
+        *,
+        checks_digests: bool = False,
         timeout: float = TIMEOUT,
     ) -> None:
         self._home = home
         self._command = command
         self._environ = environ
+        self._checks_digests = checks_digests
         self._timeout = timeout
         self._address = environ.get(b"TCPREMOTEIP")
         self._ours = is_ours(command[0], environ) if command else False
@@ -80,7 +98,9 @@ class Verifier:
     @property
     def mechanisms(self) -> tuple[bytes, ...]:
         """SASL mechanisms that work for every user there is, the best first."""
-        return offers.mechanisms(self._home) if self._in_process else offers.WITH_PASSWORD
+        if self._in_process:
+            return offers.mechanisms(self._home)
+        return (b"CRAM-MD5",) * self._checks_digests + offers.WITH_PASSWORD
 
     async def verify_password(self, claim: PasswordClaim) -> bool:
         """Ask whether the password is right."""
@@ -97,7 +117,9 @@ class Verifier:
         return await self._try(credentials.name, lambda: self._run(credentials))
 
     async def verify_digest(self, claim: DigestClaim) -> bool:
-        """Ask whether the digest is right; only users/passwd can tell."""
+        """Ask whether the digest is right."""
+        if not self._ours:
+            return await self.check(Credentials(claim.login, claim.challenge, claim.digest))
 
         async def look() -> Verdict:
             entry = passwords.find_entry(self._home, claim.login)

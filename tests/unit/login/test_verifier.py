@@ -104,6 +104,17 @@ def test_an_answer_to_a_challenge_reaches_the_program(home: LoginHome, tmp_path:
     assert (tmp_path / "fd3").read_bytes() == b"joe\0digest\0<1@x>\0"
 
 
+@pytest.mark.process
+def test_somebody_elses_program_can_check_digests(home: LoginHome, tmp_path: Path) -> None:
+    command = [b"sh", b"-c", b"cat <&3 >%b/fd3" % os.fsencode(tmp_path)]
+    environ = {b"PATH": os.defpath.encode()}
+    verifier = Verifier(home.path, command, environ, checks_digests=True)
+
+    assert verifier.mechanisms == (b"CRAM-MD5", b"PLAIN", b"LOGIN")
+    assert asyncio.run(verifier.verify_digest(Claim(b"joe", digest=b"abcd")))
+    assert (tmp_path / "fd3").read_bytes() == b"joe\0<1@x>\0abcd\0"
+
+
 def digest_of(secret: bytes) -> bytes:
     return hmac.new(secret, b"<1@x>", hashlib.md5).hexdigest().encode()
 
