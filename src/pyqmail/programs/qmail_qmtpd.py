@@ -15,8 +15,10 @@ from pyqmail.reception.qmtp import serve
 from pyqmail.system.streams import DescriptorStream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from typing import NoReturn
+
+    from pyqmail.system.streams import Stream
 
 
 def main() -> NoReturn:
@@ -30,6 +32,21 @@ def hold_session(_arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) ->
     Nothing is written on descriptor 2: under inetd it is the client, too.
     """
     return asyncio.run(_hold(home_of(environ), dict(environ)))
+
+
+def application(
+    _arguments: Sequence[bytes], _compose: object
+) -> Callable[[Mapping[bytes, bytes], Stream], Awaitable[int]]:
+    """Return qmail-qmtpd as an application of tcpserver: all sessions share one queue."""
+    queues: dict[str, AsyncQueue] = {}
+
+    async def hold(environ: Mapping[bytes, bytes], stream: Stream) -> int:
+        name = home_of(environ)
+        if name not in queues:
+            queues[name] = AsyncQueue(name)
+        return await serve(name, environ, stream, queues[name])
+
+    return hold
 
 
 async def _hold(home: str, environ: Mapping[bytes, bytes]) -> int:
