@@ -146,3 +146,4 @@ def test_an_address_that_guesses_is_blocked(checkpassword: Checkpassword) -> Non
 
     assert checkpassword(RIGHT, "true", TCPREMOTEIP="192.0.2.8").returncode == 0
     assert checkpassword(RIGHT, "true", TCPREMOTEIP="192.0.2.7").returncode == 111
+    assert checkpassword(RIGHT, "true", TCPREMOTEIP="192.0.2.7", MANYUSERS="").returncode == 0

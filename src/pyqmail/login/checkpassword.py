@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyqmail.errors import TRANSIENT
 from pyqmail.login.session import REFUSED, enter
-from pyqmail.login.trial import Verdict, attempt
+from pyqmail.login.trial import Verdict, attempt, counted_address
 from pyqmail.protocol.checkpassword import MAX_SIZE, Malformed, TooLarge, parse_credentials
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def check(home: str, program: Sequence[bytes], environ: Mapping[bytes, bytes]) -
         return MISUSED
     except OSError:
         return TRANSIENT
-    address = environ.get(b"TCPREMOTEIP")
+    address = counted_address(environ)
     outcome = attempt(home, address, credentials.name, credentials.password)
     time.sleep(outcome.wait)
     if outcome.login is None:

@@ -12,6 +12,8 @@ from pyqmail.login.guesses import Guesses
 from pyqmail.login.sources import find_login
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyqmail.login.sources import Login
 
 
@@ -62,6 +64,15 @@ class Trial:
         if verdict is Verdict.ACCEPTED:
             self._guesses.befriend(*self._who, time.time())
         return Outcome(verdict, login=login)
+
+
+def counted_address(environ: Mapping[bytes, bytes]) -> bytes | None:
+    """Return the client's address, by which its failures are counted; None if they are not.
+
+    MANYUSERS says that there are many users behind one address, whose failures shall not
+    keep the others out: a web mailer, a proxy.
+    """
+    return None if b"MANYUSERS" in environ else environ.get(b"TCPREMOTEIP")
 
 
 def attempt(home: str, address: bytes | None, name: bytes, password: bytes) -> Outcome:

@@ -24,7 +24,7 @@ from pyqmail.login.foreign import run_checkpassword
 from pyqmail.login.guesses import Guesses
 from pyqmail.login.passwords import ScramKeys
 from pyqmail.login.scram import ITERATIONS
-from pyqmail.login.trial import Outcome, Trial, Verdict, attempt
+from pyqmail.login.trial import Outcome, Trial, Verdict, attempt, counted_address
 from pyqmail.protocol.checkpassword import Credentials
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Verifier:
         self._environ = environ
         self._checks_digests = checks_digests
         self._timeout = timeout
-        self._address = environ.get(b"TCPREMOTEIP")
+        self._address = counted_address(environ)
         self._ours = is_ours(command[0], environ) if command else False
         self._in_process = self._ours and tuple(command[1:]) in _DO_NOTHING
 
