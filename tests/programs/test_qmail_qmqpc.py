@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.queue_stub import QueueStub
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,3 +89,32 @@ def test_the_first_server_that_is_there_gets_the_message(launchers: str, tmp_pat
 
     assert code == 71
     assert b"".join(seen) == b"25:6:hello\n,5:sue@x,5:joe@y,,"
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: the port is below 1024")
+def test_our_client_and_our_server_understand_each_other(launchers: str, tmp_path: Path) -> None:
+    queue = QueueStub(f"{tmp_path}/qmail-queue", f"{tmp_path}/queued")
+    environ = {"PATH": os.defpath, "QMAILHOME": str(tmp_path), "QMAILQUEUE": queue.path}
+
+    def serve() -> None:
+        connection, _ = server.accept()
+        with connection:
+            subprocess.run(
+                [f"{launchers}/qmail-qmqpd"],
+                stdin=connection,
+                stdout=connection,
+                env=environ,
+                check=True,
+            )
+
+    with socket.create_server(("127.0.0.1", 628)) as server:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        code = run(launchers, tmp_path, "127.0.0.1\n")
+        thread.join(10)
+
+    ((message, envelope),) = queue.received()
+    assert code == 0
+    assert message.endswith(b"\nhello\n")
+    assert envelope == GOOD
