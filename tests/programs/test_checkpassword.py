@@ -147,3 +147,15 @@ def test_an_address_that_guesses_is_blocked(checkpassword: Checkpassword) -> Non
     assert checkpassword(RIGHT, "true", TCPREMOTEIP="192.0.2.8").returncode == 0
     assert checkpassword(RIGHT, "true", TCPREMOTEIP="192.0.2.7").returncode == 111
     assert checkpassword(RIGHT, "true", TCPREMOTEIP="192.0.2.7", MANYUSERS="").returncode == 0
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to leave it")
+def test_in_a_private_home_root_is_its_owner(checkpassword: Checkpassword) -> None:
+    home = checkpassword.home
+    for folder, _, names in os.walk(home.path):
+        for path in (folder, *(f"{folder}/{name}" for name in names)):
+            os.chown(path, home.uid, home.gid)
+
+    assert checkpassword(RIGHT, "true").returncode == 0
+
+    assert os.stat(f"{home.path}/run/guesses").st_uid == home.uid

@@ -1,4 +1,4 @@
-"""A home whose users have passwords, without its other parts."""
+"""A system home whose users have passwords, without its other parts."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ class LoginHome:
 
     def __init__(self, folder: Path) -> None:
         self.path = str(folder)
+        if os.getuid() == 0:
+            os.chown(folder, 0, 0)
         self.joe = folder / "home" / "joe"
         self.joe.mkdir(parents=True, exist_ok=True)
         for name in ("control", "users", "run"):

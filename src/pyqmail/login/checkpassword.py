@@ -6,7 +6,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
-from pyqmail.errors import TRANSIENT
+from pyqmail.control.roles import leave_root
+from pyqmail.errors import TRANSIENT, Failure
 from pyqmail.login.session import REFUSED, enter
 from pyqmail.login.trial import Verdict, attempt, counted_address
 from pyqmail.protocol.checkpassword import MAX_SIZE, Malformed, TooLarge, parse_credentials
@@ -19,16 +20,20 @@ DESCRIPTOR: Final = 3
 
 
 def check(home: str, program: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
-    """Become `program` as the user whose credentials are right; else return an exit code."""
+    """Become `program` as the user whose credentials are right; else return an exit code.
+
+    In a private home root becomes its owner first: whose else could its users be?
+    """
     if not program:
         return MISUSED
     try:
         credentials = parse_credentials(_read_all())
+        leave_root(home)
     except TooLarge:
         return REFUSED
     except Malformed:
         return MISUSED
-    except OSError:
+    except (OSError, Failure):
         return TRANSIENT
     address = counted_address(environ)
     outcome = attempt(home, address, credentials.name, credentials.password)
