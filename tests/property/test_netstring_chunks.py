@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.netstrings import events, package, request
 
@@ -50,6 +50,7 @@ def append(seen: list[object], event: Event) -> None:
         seen.append(event.data if isinstance(event, MessageData) else event)
 
 
+@settings(deadline=None)
 @given(
     messages=st.lists(st.binary(max_size=30), min_size=1, max_size=3),
     addresses=st.lists(ADDRESSES, min_size=1, max_size=4),
@@ -64,6 +65,7 @@ def test_where_packages_are_cut_changes_nothing(
     assert understood(PackageReader, cut(wire, cuts)) == understood(PackageReader, [wire])
 
 
+@settings(deadline=None)
 @given(
     message=st.binary(max_size=30),
     addresses=st.lists(ADDRESSES, min_size=1, max_size=4),
@@ -79,6 +81,7 @@ def test_where_a_request_is_cut_changes_nothing(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@settings(deadline=None)
 @given(words=st.lists(WORDS, max_size=30), data=st.data())
 def test_where_nonsense_is_cut_changes_nothing(
     engine: type[PackageReader | RequestReader], words: list[bytes], data: st.DataObject
@@ -89,6 +92,7 @@ def test_where_nonsense_is_cut_changes_nothing(
     assert understood(engine, cut(wire, cuts)) == understood(engine, [wire])
 
 
+@settings(deadline=None)
 @given(message=st.binary(max_size=200), addresses=st.lists(ADDRESSES, min_size=1, max_size=4))
 def test_what_a_client_packs_arrives(message: bytes, addresses: list[bytes]) -> None:
     seen = events(PackageReader(), package(b"\n" + message, *addresses))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyqmail.protocol.pop3 import CommandReader, MessageEncoder
@@ -26,6 +26,7 @@ def sent(pieces: list[bytes], lines: int | None) -> bytes:
     return wire + encoder.end()
 
 
+@settings(deadline=None)
 @given(message=TEXT, lines=st.none() | st.integers(0, 4), cuts=st.lists(st.integers(0, 40)))
 def test_how_a_message_is_read_changes_nothing(
     message: bytes, lines: int | None, cuts: list[int]
@@ -33,6 +34,7 @@ def test_how_a_message_is_read_changes_nothing(
     assert sent(cut(message, cuts), lines) == sent([message], lines)
 
 
+@settings(deadline=None)
 @given(message=TEXT)
 def test_a_client_can_tell_where_a_message_ends_and_what_it_was(message: bytes) -> None:
     wire = sent([message], None)
@@ -44,11 +46,13 @@ def test_a_client_can_tell_where_a_message_ends_and_what_it_was(message: bytes) 
     assert received == message + b"\n" * unfinished
 
 
+@settings(deadline=None)
 @given(message=TEXT, lines=st.integers(0, 4))
 def test_top_gives_a_beginning(message: bytes, lines: int) -> None:
     assert sent([message], None).startswith(sent([message], lines)[:-5])
 
 
+@settings(deadline=None)
 @given(
     wire=st.lists(st.sampled_from([b"STAT", b" ", b"\r", b"\n", b"\0"])).map(b"".join),
     cuts=st.lists(st.integers(0, 40)),

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyqmail.protocol.checkpassword import (
@@ -16,6 +16,7 @@ from pyqmail.protocol.checkpassword import (
 FIELDS = st.binary(max_size=100).map(lambda data: data.replace(b"\0", b""))
 
 
+@settings(deadline=None)
 @given(name=FIELDS, password=FIELDS, timestamp=FIELDS)
 def test_what_a_server_sends_is_read(name: bytes, password: bytes, timestamp: bytes) -> None:
     credentials = Credentials(name, password, timestamp)
