@@ -40,6 +40,8 @@ def _case(vector: dict[str, Any]) -> Any:
     if any(account.startswith("mv") for account in vector.get("needs", [])):
         # The scenarios change the homes of these users: one worker runs all of them.
         marks = [*marks, pytest.mark.xdist_group("scenarios")]
+    if "port" in vector.get("server", {}):
+        marks = [*marks, pytest.mark.xdist_group("servers")]  # only one can listen
     return pytest.param(vector, id=vector["id"], marks=marks)
 
 

@@ -17,6 +17,7 @@ PER_MESSAGE = (
     "qmail-getpw",
     "qmail-inject",
     "qmail-local",
+    "qmail-qmqpc",
     "qmail-queue",
     "qreceipt",
     "sendmail",

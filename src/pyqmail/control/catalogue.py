@@ -134,6 +134,12 @@ ADDITIONS: Final = (
         "Bounces return {} bytes of a message at most; 0: all of it.",
         0,
     ),
+    _list(
+        "checkpassword",
+        "checkpassword",
+        "Passwords are looked for in {}.",
+        "Passwords are looked for in users; in a system home in shadow, too.",
+    ),
     ControlFile(
         "defaultdelivery", Kind.TEXT, "qmailctl", "./Mailbox", "The default delivery is {}."
     ),

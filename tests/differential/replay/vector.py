@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.differential.replay import trees
 from tests.differential.replay.homes import ScratchHome, account_entry
-from tests.differential.replay.strangers import ending_of, envelope_fields
+from tests.differential.replay.strangers import NetstringServer, ending_of, envelope_fields
 from tests.differential.replay.words import NormalForm, filled_bytes
 from tests.support.queue_stub import QueueStub
 
@@ -27,7 +27,7 @@ SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 KNOWN_FIELDS = (
     "id about program argv argv0 env control users alias queue no_queue want_queue files home_mode "
     "stdin stdin_type fd1 qq_exit qq_error qq_signal pre as root needs accounts ago ignore_files "
-    "only quirk ehlo expect"
+    "only quirk ehlo server expect"
 )
 
 
@@ -49,6 +49,9 @@ def run(vector: Mapping[str, Any], bin_folder: str) -> dict[str, Any]:
         scratch = ScratchHome(bin_folder)
         stack.callback(scratch.remove)
         queue = QueueStub(scratch.capture, f"{scratch.top}/captured", ending_of(vector))
+        server = NetstringServer(vector["server"]) if "server" in vector else None
+        if server:
+            stack.callback(server.stop)
         for descriptor in _lay(vector, scratch):
             stack.callback(os.close, descriptor)
         environ = _environ(vector, scratch)
@@ -64,9 +67,12 @@ def run(vector: Mapping[str, Any], bin_folder: str) -> dict[str, Any]:
             normal.outcome({"message": message.decode("latin-1"), **envelope_fields(envelope)})
             for message, envelope in queue.received()
         ]
-        return {field: value for field, value in outcome.items() if value or field == "exit"}
+        if server:
+            outcome["server"] = [normal.text(text) for text in server.seen]
+        return {field: value for field, value in outcome.items() if value or field in ALWAYS_THERE}
 
 
+ALWAYS_THERE = ("exit", "server")  # other fields that are empty are left out
 QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 

@@ -34,6 +34,8 @@ PROCESS_NUMBERS = (
     (re.compile(r"\b\d+\.\{TIME\}@"), "{PID}.{TIME}@"),
     (re.compile(r"\bqp \d+"), "qp {PID}"),
     (re.compile(r"\(qmail \d+ invoked"), "(qmail {PID} invoked"),
+    # The length of a netstring in which one stands.
+    (re.compile(r"\b\d+:(?=Kok \{TIME\} qp \{PID\})"), "{N}:"),
 )
 WITH_SMTP = re.compile(r"(\n  by \S* with )E?SMTPS?A?(; )")
 
