@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.smtp import converse
 
-from pyqmail.protocol.smtp.server import MAX_COMMAND_LINE, State
+from pyqmail.protocol.smtp.server import MAX_COMMAND_LINE
+from pyqmail.protocol.smtp.states import State
 
 DIALOG = (
     b"EHLO client.example.net\r\nMAIL FROM:<sue@example.net> SIZE=100\r\n"
