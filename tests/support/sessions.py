@@ -22,7 +22,7 @@ class MemoryStream:
     """
 
     def __init__(self, pieces: Iterable[bytes], *, patient: bool = False) -> None:
-        self._pieces = list(pieces)
+        self._pieces = pieces if isinstance(pieces, list) else list(pieces)
         self._patient = patient
         self._output = b""
         self.heard: list[bytes] = []

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyqmail.programs.recipient_check import recipient_check
 from pyqmail.programs.run import home_of, run
 from pyqmail.queue.async_client import AsyncQueue
+from pyqmail.reception.password_program import PasswordProgram
 from pyqmail.reception.smtp import Services, serve
+from pyqmail.system import descriptor3
 from pyqmail.system.streams import DescriptorStream
 from pyqmail.system.tls import Certificates, SecurableStream
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from typing import NoReturn
 
+    from pyqmail.protocol.smtp.auth import Verifier
     from pyqmail.system.streams import ServerStream
 
 
@@ -70,24 +74,38 @@ class Home:
     def __init__(
         self,
         home: str,
-        _arguments: Sequence[bytes],
+        arguments: Sequence[bytes],
         log: Callable[[bytes], None] | None = None,
     ) -> None:
         self._home = home
+        self._password_program = arguments[1:]  # behind the name of the host
         self._queue = AsyncQueue(home)
         self._services = Services(
             recipient_exists=recipient_check(home),
             certificates=Certificates(os.path.join(home, "control/servercert.pem")),
+            host=arguments[0] if arguments else b"",
             log=log,
         )
 
     async def serve(self, environ: Mapping[bytes, bytes], stream: ServerStream) -> int:
         """Hold one session."""
-        return await serve(self._home, environ, stream, self._queue, self._services)
+        services = replace(self._services, verifier=self._verifier(environ))
+        return await serve(self._home, environ, stream, self._queue, services)
 
     def close(self) -> None:
         """Let go of the queue."""
         self._queue.close()
+
+    def _verifier(self, environ: Mapping[bytes, bytes]) -> Verifier | None:
+        """Return who knows passwords, if the arguments name a program and SMTPAUTH allows it."""
+        wanted = environ.get(b"SMTPAUTH", b"")
+        if not self._password_program or b"-" in wanted:
+            return None
+
+        async def run(fields: bytes) -> int:
+            return await descriptor3.ask(self._password_program, environ, fields)
+
+        return PasswordProgram(run, checks_digests=b"cram" in wanted.lower())
 
 
 def _tell(text: bytes) -> None:

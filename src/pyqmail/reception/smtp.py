@@ -67,12 +67,13 @@ class Services:
 
     `recipient_exists` is asked for every recipient that may be delivered here
     or elsewhere, and says no only if it knows. `verifier` knows passwords,
-    `certificates` has what TLS needs, and `log` gets a line about what the
-    administrator should mend.
+    `host` is what we are called in a challenge, `certificates` has what TLS
+    needs, and `log` gets a line about what the administrator should mend.
     """
 
     recipient_exists: RecipientCheck | None = None
     verifier: Verifier | None = None
+    host: bytes = b""
     certificates: Certificates | None = None
     log: Callable[[bytes], None] | None = None
 
@@ -213,7 +214,9 @@ class _Session:
         if not self._conversation.secure and self._tls_context() is not None:
             verbs.append(b"STARTTLS")
         if self._services.verifier is not None:
-            self._authentication = Authentication(self._services.verifier, self._settings.greeting)
+            self._authentication = Authentication(
+                self._services.verifier, self._services.host or self._settings.greeting
+            )
             verbs.append(b"AUTH")
         if self._peer in self._settings.trust.introducers:
             verbs.append(b"XCLIENT")

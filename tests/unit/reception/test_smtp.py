@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support import simulated_time
 from tests.support.sessions import MemoryMessage, MemoryQueue, MemoryStream
+from tests.support.smtp_host import ENVELOPE, MAIL, MESSAGE, QUIT, RCPT, Host
 
 from pyqmail.errors import PermanentFailure, TransientFailure
 from pyqmail.protocol.smtp.reply import OK, SYNTAX_ERROR, Reply
@@ -16,39 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pyqmail.errors import Failure
-
-MAIL = b"MAIL FROM:<sue@example.net>\r\n"
-RCPT = b"RCPT TO:<joe@example.org>\r\n"
-ENVELOPE = MAIL + RCPT
-MESSAGE = b"DATA\r\nSubject: x\r\n\r\nhello\r\n.\r\n"
-QUIT = b"QUIT\r\n"
-
-
-class Host:
-    """A home in which sessions are held, one after the other."""
-
-    def __init__(self, folder: Path) -> None:
-        self.home = str(folder)
-        self.control = folder / "control"
-        self.control.mkdir()
-        self.set("me", "mail.example.org\n")
-        self.set("rcpthosts", "example.org\n")
-        self.queue = MemoryQueue()
-        self.log: list[bytes] = []
-
-    def set(self, name: str, text: str) -> None:
-        (self.control / name).write_text(text)
-
-    def hold(
-        self, *pieces: bytes, patient: bool = False, **environ: bytes
-    ) -> tuple[int, list[bytes]]:
-        """Return exit status, and the lines that were said after the greeting."""
-        stream = MemoryStream(pieces, patient=patient)
-        variables = {name.encode(): value for name, value in environ.items()}
-        session = serve(self.home, variables, stream, self.queue, Services(log=self.log.append))  # type: ignore[arg-type]
-        status = asyncio.run(session)
-        _, *lines = stream.transcript().split(b"\r\n")
-        return status, lines[:-1]
 
 
 @pytest.fixture

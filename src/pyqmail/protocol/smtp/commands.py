@@ -163,7 +163,9 @@ def _parse_authenticate(argument: bytes) -> Authenticate:
 def _parse_introduce(argument: bytes) -> Introduce:
     attributes: dict[bytes, bytes | None] = {}
     for word in argument.split():
-        name, _, value = word.partition(b"=")
+        name, equals, value = word.partition(b"=")
+        if not equals:
+            raise CommandRefused(SYNTAX_ERROR)
         try:
             text = decode_xtext(value)
         except XtextError as error:
