@@ -31,8 +31,8 @@ WORDS = [
     b"EHLO x", b"HELO", b"MAIL FROM:<a@b>", b"RCPT TO:<c@d>", b"RCPT TO:<nobody@example.org>",
     b"DATA", b"RSET", b"NOOP", b"QUIT", b"\r\n", b"\r\n", b"\r\n", b"\r", b"\n", b".", b"\r\n.\r\n",
     b"BDAT 7\r\n", b"BDAT 20 LAST\r\n", b"BDAT 0 LAST\r\n", b"BDAT x\r\n", b"AUTH PLAIN",
-    b"AUTH LOGIN", b"*\r\n", b"XCLIENT ADDR=192.0.2.1", b"GET / HTTP/1.1", b"\x16\x03", b"AGpvZQBz\r\n", b"=",
-    b"..", b"\0", b" ", b"<", b">", b'"', b"\\", b"x" * MAX_COMMAND_LINE, b"\xff",
+    b"AUTH LOGIN", b"*\r\n", b"XCLIENT ADDR=192.0.2.1", b"GET / HTTP/1.1", b"\x16\x03", b"=",
+    b"AGpvZQBz\r\n", b"..", b"\0", b" ", b"<", b">", b'"', b"\\", b"x" * MAX_COMMAND_LINE, b"\xff",
 ]  # fmt: skip
 
 

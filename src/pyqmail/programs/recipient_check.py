@@ -64,7 +64,7 @@ class RecipientCheck:
             return True
         local = recipient.address.rpartition(b"@")[0]
         owner = find_owner(self._home, local, roles_of(self._home))
-        return not owner.dash or _has_instructions(owner)
+        return not owner.dash or has_instructions(owner)
 
     def _fresh_routing(self) -> Routing:
         now = time.monotonic()
@@ -73,7 +73,7 @@ class RecipientCheck:
         return self._routing
 
 
-def _has_instructions(owner: Assignment) -> bool:
+def has_instructions(owner: Assignment) -> bool:
     """Ask whether any `.qmail` file is for this extension; who may not look, assumes so."""
     for name, _ in dotqmail.candidates(owner.dash, owner.ext):
         try:

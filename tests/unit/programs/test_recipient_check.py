@@ -94,7 +94,7 @@ def test_a_file_that_this_user_may_not_see_exists(
 
     monkeypatch.setattr(module, "os", type("os", (), {"stat": refuse, "path": os.path}))
 
-    assert module._has_instructions(owner_of(home))  # noqa: SLF001
+    assert module.has_instructions(owner_of(home))
 
 
 def owner_of(home: Path) -> module.Assignment:
@@ -109,7 +109,7 @@ def test_a_disk_that_fails_is_no_answer(home: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "os", type("os", (), {"stat": fail, "path": os.path}))
 
     with pytest.raises(TransientFailure):
-        module._has_instructions(owner)  # noqa: SLF001
+        module.has_instructions(owner)
 
 
 def test_a_damaged_database_is_no_answer(home: Path) -> None:
