@@ -225,8 +225,13 @@ class _Session:
         self._transaction = self._new_transaction()
 
     def _new_transaction(self) -> Transaction:
-        exists = self._services.recipient_exists
-        return Transaction(self._settings, self._environ, self._login, exists)
+        return Transaction(
+            self._settings,
+            self._environ,
+            login=self._login,
+            exists=self._services.recipient_exists,
+            keeps_wishes=self._queue.keeps_additions(self._environ),
+        )
 
     @property
     def _login(self) -> bytes | None:
@@ -320,6 +325,8 @@ class _Session:
         if self._settings.internationalized:
             offers.append(b"SMTPUTF8")
         offers.append(b"CHUNKING")
+        if self._queue.keeps_additions(self._environ):
+            offers.append(b"DSN")
         if self._may_start_tls:
             offers.append(b"STARTTLS")
         if self._authentication is not None and self._login is None and self._may_authenticate():
@@ -387,7 +394,8 @@ class _Session:
             await incoming.withdraw()
             return replies.LOOPING if incoming.looping else replies.TOO_LARGE
         try:
-            qp = await incoming.commit(envelope.reverse_path, envelope.forward_paths)
+            additions = tuple(envelope.wishes.records())
+            qp = await incoming.commit(envelope.reverse_path, envelope.forward_paths, additions)
         except PermanentFailure as failure:
             return reply(554, failure.text)
         except Failure as failure:

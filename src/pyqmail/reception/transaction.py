@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.errors import Failure
+from pyqmail.message.wishes import RecipientWishes, WishError, Wishes
 from pyqmail.protocol.smtp.reply import OK, SYNTAX_ERROR, Reply, reply
 from pyqmail.reception.relaying import replace_own_literal
 from pyqmail.reception.replies import (
@@ -48,16 +49,20 @@ class Transaction:
         self,
         settings: Settings,
         environ: Mapping[bytes, bytes],
+        *,
         login: bytes | None = None,
         exists: RecipientCheck | None = None,
+        keeps_wishes: bool = False,
     ) -> None:
         self._settings = settings
         self._environ = environ
         self._login = login
+        self._keeps_wishes = keeps_wishes
         self._exists = exists if settings.check_recipients else None
         self.reverse_path = b""
         self.forward_paths: list[bytes] = []
         self.internationalized = False
+        self.wishes = Wishes()
         self.attempts = 0  # recipients that were tried, for the tarpit
 
     def begin(self, mail: Mail) -> Reply:
@@ -72,6 +77,11 @@ class Transaction:
         )
         if refusal is not None:
             return refusal
+        if self._keeps_wishes:
+            try:
+                self.wishes = Wishes.parse(mail.parameters)
+            except WishError:
+                return SYNTAX_ERROR
         self.reverse_path = reverse_path
         return OK
 
@@ -82,16 +92,27 @@ class Transaction:
         refusal = self._refusal_of(forward_path)
         if refusal is not None:
             return refusal
+        try:
+            wishes = RecipientWishes.parse(recipient.parameters if self._keeps_wishes else {})
+        except WishError:
+            return SYNTAX_ERROR
         forward_path += self._environ.get(b"RELAYCLIENT", b"")
+        refusal = await self._refusal_of_unknown(forward_path)
+        if refusal is not None:
+            return refusal
+        if len(self.forward_paths) >= self._settings.limits.max_recipients:
+            return TOO_MANY_RECIPIENTS
+        self.forward_paths.append(forward_path)
+        self.wishes.recipients[forward_path] = wishes
+        return OK
+
+    async def _refusal_of_unknown(self, forward_path: bytes) -> Reply | None:
         try:
             if self._exists is not None and not await self._exists(forward_path):
                 return NO_SUCH_MAILBOX
         except Failure:
             return CANNOT_CHECK
-        if len(self.forward_paths) >= self._settings.limits.max_recipients:
-            return TOO_MANY_RECIPIENTS
-        self.forward_paths.append(forward_path)
-        return OK
+        return None
 
     def _refusal_of_promise(self, mail: Mail) -> Reply | None:
         offered = (SMTPUTF8,) if self._settings.internationalized else ()

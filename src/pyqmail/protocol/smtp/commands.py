@@ -10,6 +10,7 @@ from __future__ import annotations
 from base64 import b64decode
 from typing import TYPE_CHECKING, Final
 
+from pyqmail.message.xtext import XtextError, decode_xtext
 from pyqmail.protocol.smtp.events import (
     Authenticate,
     Chunk,
@@ -24,7 +25,6 @@ from pyqmail.protocol.smtp.events import (
     StartTls,
 )
 from pyqmail.protocol.smtp.reply import AUTH_MALFORMED, SYNTAX_ERROR, Reply
-from pyqmail.protocol.smtp.xtext import XtextError, decode_xtext
 
 if TYPE_CHECKING:
     from collections.abc import Callable

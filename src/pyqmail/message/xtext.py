@@ -1,6 +1,6 @@
 """xtext: printable ASCII in which `+` and two hexadecimal digits stand for any byte (RFC 3461 §4).
 
-Parameters of MAIL and RCPT and the attributes of XCLIENT are written so.
+Parameters of MAIL and RCPT, which bounces repeat, and the attributes of XCLIENT are written so.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyqmail.protocol.smtp.xtext import XtextError, decode_xtext, encode_xtext
+from pyqmail.message.xtext import XtextError, decode_xtext, encode_xtext
 
 
 @given(data=st.binary(max_size=100))
