@@ -9,6 +9,7 @@ import smtplib
 import ssl
 import subprocess
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import aiosmtplib
@@ -46,12 +47,17 @@ class Server:
         passwords.write_text(PASSWORDS)
         passwords.chmod(0o755)
         self.stub = QueueStub(f"{folder}/queue-stub", f"{folder}/queued")
-        environ = {
+        environ = self.environ = {
             "QMAILHOME": str(folder),
             "QMAILQUEUE": self.stub.path,
             "PATH": os.environ["PATH"],
         }
-        command = [f"{launchers}/qmail-smtpd", "mail.example.org", str(passwords), "true"]
+        command = self.command = [
+            f"{launchers}/qmail-smtpd",
+            "mail.example.org",
+            str(passwords),
+            "true",
+        ]
         self.listener = Listener(command, environ)
         self.secured = Listener(command, {**environ, "SMTPS": ""})
 
@@ -174,6 +180,34 @@ def program(name: str) -> str:
     if path is None:
         pytest.skip(f"{name} is not installed")
     return path
+
+
+@contextmanager
+def under_tcpserver(server: Server) -> Iterator[int]:
+    """Serve on a free port by a tcpserver that is not ours; yield the port."""
+    process = subprocess.Popen(
+        [program("tcpserver"), "-1RHl0", "127.0.0.1", "0", *server.command],
+        env=server.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    with process:
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.terminate()
+
+
+@pytest.mark.peer
+def test_it_serves_under_another_tcpserver(server: Server) -> None:
+    with under_tcpserver(server) as port, smtplib.SMTP("127.0.0.1", port) as client:
+        client.starttls(context=server.authority.context())
+        client.login("joe", "secret")
+        client.sendmail("joe@example.org", ["far@example.com"], MESSAGE)
+
+    assert b" (HELO " in server.stub.received()[0][0]
+    assert b" with ESMTPSA; " in server.stub.received()[0][0]
 
 
 @pytest.mark.peer

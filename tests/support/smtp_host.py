@@ -79,6 +79,7 @@ class Passwords:
     failure: Exception | None = None
     keys: ScramKeys | None = None
     asked: list[object] = field(default_factory=list)
+    refused: list[bytes] = field(default_factory=list)
 
     async def verify_password(self, claim: PasswordClaim) -> bool:
         """Compare."""
@@ -95,6 +96,10 @@ class Passwords:
         self._note(login)
         assert self.keys is not None
         return self.keys
+
+    async def note_refusal(self, login: bytes) -> None:
+        """Remember it."""
+        self.refused.append(login)
 
     def _note(self, question: object) -> None:
         if self.failure is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.errors import Failure
@@ -75,9 +76,16 @@ class Authentication:
             return AUTH_MALFORMED
         except AuthenticationRefused:
             self.failures += 1
+            await self._note_refusal()
             return AUTH_FAILED
         except Failure:
             return AUTH_UNAVAILABLE
+
+    async def _note_refusal(self) -> None:
+        """Let the store know of a failure that it did not see."""
+        if isinstance(self._exchange, ScramSha256) and self._exchange.login:
+            with suppress(Failure):
+                await self._verifier.note_refusal(self._exchange.login)
 
     async def _find_keys(self, login: bytes) -> Step:
         assert isinstance(self._exchange, ScramSha256)  # no other wants keys

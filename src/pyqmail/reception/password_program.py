@@ -50,6 +50,9 @@ class PasswordProgram:
         """Fail: a program that only says yes or no has no keys to give."""
         raise TransientFailure(b"the password program has no keys")
 
+    async def note_refusal(self, _login: bytes) -> None:
+        """Do nothing: without keys there is no such refusal."""
+
     async def _ask(self, *fields: bytes) -> bool:
         text = b"".join(field + b"\0" for field in fields)
         if len(text) > MAX_FIELDS:

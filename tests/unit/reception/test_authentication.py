@@ -174,6 +174,18 @@ def test_scram_is_held_with_the_keys_of_the_store(host: Host) -> None:
     assert status == 1
 
 
+def test_the_store_hears_of_a_scram_that_failed(host: Host) -> None:
+    parts = ScramMechanism("SCRAM-SHA-256").make_auth_info("secret")
+    passwords = Passwords(mechanisms=(b"SCRAM-SHA-256",), keys=ScramKeys(*parts))
+    host.offer(verifier=passwords)
+    final = b64(b"c=biws,r=x,p=" + base64.b64encode(bytes(32)))
+
+    _, lines = host.hold(TLS, b"AUTH SCRAM-SHA-256 " + b64(b"n,,n=joe,r=x") + final)
+
+    assert lines[-1] == REFUSED
+    assert passwords.refused == [b"joe"]
+
+
 @pytest.mark.parametrize(
     ("said", "heard"),
     [

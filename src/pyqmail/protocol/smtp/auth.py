@@ -105,6 +105,9 @@ class Verifier(Protocol):
         fits: what the answer looks like must not tell who exists.
         """
 
+    async def note_refusal(self, login: bytes) -> None:
+        """Take note that `login` did not fit its keys, and take the time that guessing costs."""
+
 
 class Exchange(Protocol):
     """One run of a mechanism."""
@@ -176,7 +179,7 @@ class ScramSha256:
 
     def __init__(self, nonce: str) -> None:
         self._nonce = nonce
-        self._login = b""
+        self.login = b""  # as soon as it is said
         self._client_first = ""
         self._server: ScramServer | None = None
         self._proven = False
@@ -190,12 +193,12 @@ class ScramSha256:
         if self._proven:
             if response:
                 raise MalformedResponse
-            return Proven(self._login)
+            return Proven(self.login)
         text = _decode(response)
         if self._server is None:
             self._client_first = text
-            self._login = _login_of(response)
-            return KeysWanted(self._login)
+            self.login = _login_of(response)
+            return KeysWanted(self.login)
         self._say(self._server.set_client_final, text)
         self._proven = True
         return Challenge(self._server.get_server_final().encode())
