@@ -6,7 +6,8 @@ import base64
 from typing import TYPE_CHECKING
 
 import pytest
-from scramp import ScramClient, ScramMechanism
+from scramp import ScramClient
+from tests.support.scram import keys_of
 from tests.support.smtp_host import (
     ENVELOPE,
     MESSAGE,
@@ -17,7 +18,6 @@ from tests.support.smtp_host import (
 )
 
 from pyqmail.errors import TransientFailure
-from pyqmail.protocol.smtp.auth import ScramKeys
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -148,8 +148,7 @@ def test_cram_md5_is_checked_by_the_store(host: Host) -> None:
 
 
 def test_scram_is_held_with_the_keys_of_the_store(host: Host) -> None:
-    parts = ScramMechanism("SCRAM-SHA-256").make_auth_info("secret")
-    host.offer(verifier=Passwords(mechanisms=(b"SCRAM-SHA-256",), keys=ScramKeys(*parts)))
+    host.offer(verifier=Passwords(mechanisms=(b"SCRAM-SHA-256",), keys=keys_of("secret")))
     client = ScramClient(["SCRAM-SHA-256"], "joe", "secret")
 
     class Dialogue(list[bytes]):
@@ -175,8 +174,7 @@ def test_scram_is_held_with_the_keys_of_the_store(host: Host) -> None:
 
 
 def test_the_store_hears_of_a_scram_that_failed(host: Host) -> None:
-    parts = ScramMechanism("SCRAM-SHA-256").make_auth_info("secret")
-    passwords = Passwords(mechanisms=(b"SCRAM-SHA-256",), keys=ScramKeys(*parts))
+    passwords = Passwords(mechanisms=(b"SCRAM-SHA-256",), keys=keys_of("secret"))
     host.offer(verifier=passwords)
     final = b64(b"c=biws,r=x,p=" + base64.b64encode(bytes(32)))
 

@@ -71,14 +71,17 @@ class Proven:
 Step = Challenge | PasswordClaim | DigestClaim | KeysWanted | Proven
 
 
-@dataclass(frozen=True, slots=True)
-class ScramKeys:
+class ScramKeys(Protocol):
     """What a store keeps of a password for SCRAM-SHA-256 (RFC 5802 §3, RFC 7677)."""
 
-    salt: bytes
-    stored_key: bytes
-    server_key: bytes
-    iterations: int
+    @property
+    def salt(self) -> bytes: ...
+    @property
+    def stored_key(self) -> bytes: ...
+    @property
+    def server_key(self) -> bytes: ...
+    @property
+    def iterations(self) -> int: ...
 
 
 class Verifier(Protocol):

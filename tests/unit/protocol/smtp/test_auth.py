@@ -4,7 +4,8 @@ import hashlib
 import hmac
 
 import pytest
-from scramp import ScramClient, ScramMechanism
+from scramp import ScramClient
+from tests.support.scram import keys_of
 
 from pyqmail.protocol.smtp import auth
 from pyqmail.protocol.smtp.auth import (
@@ -18,14 +19,11 @@ from pyqmail.protocol.smtp.auth import (
     PasswordClaim,
     Plain,
     Proven,
-    ScramKeys,
     ScramSha256,
     new_exchange,
 )
 
-KEYS = ScramKeys(
-    *ScramMechanism("SCRAM-SHA-256").make_auth_info("secret", salt=b"0123456789abcdef")
-)
+KEYS = keys_of("secret")
 
 
 def test_plain_says_all_at_once() -> None:
