@@ -75,13 +75,20 @@ class ScramKeys(Protocol):
     """What a store keeps of a password for SCRAM-SHA-256 (RFC 5802 §3, RFC 7677)."""
 
     @property
-    def salt(self) -> bytes: ...
+    def salt(self) -> bytes:
+        """Return random bytes of the user's own."""
+
     @property
-    def stored_key(self) -> bytes: ...
+    def stored_key(self) -> bytes:
+        """Return what the client's proof is compared with."""
+
     @property
-    def server_key(self) -> bytes: ...
+    def server_key(self) -> bytes:
+        """Return what the server proves itself with."""
+
     @property
-    def iterations(self) -> int: ...
+    def iterations(self) -> int:
+        """Return how often the password was hashed."""
 
 
 class Verifier(Protocol):
