@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import smtplib
+import socket
 import ssl
 import subprocess
 import warnings
@@ -120,6 +121,28 @@ def test_implicit_tls(server: Server) -> None:
         client.sendmail("sue@example.net", ["joe@example.org"], MESSAGE)
 
     assert b" with ESMTPS; " in server.stub.received()[0][0]
+
+
+def test_a_handshake_may_come_right_behind_the_header_of_a_proxy(server: Server) -> None:
+    (server.control / "proxypeers").write_text("127.0.0.1\n")
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = server.authority.context().wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    header = b"PROXY TCP4 203.0.113.9 192.0.2.1 4567 465\r\n"
+
+    with socket.create_connection(("127.0.0.1", server.secured.port), 30) as connection:
+        connection.sendall(header + outgoing.read())
+        greeting = b""
+        while not greeting:
+            incoming.write(connection.recv(65536))
+            try:
+                tls.do_handshake()
+                greeting = tls.read(1000)
+            except ssl.SSLWantReadError:
+                connection.sendall(outgoing.read())
+
+    assert greeting == b"220 mail.example.org ESMTP\r\n"
 
 
 def test_old_tls_is_not_spoken(server: Server) -> None:

@@ -193,6 +193,8 @@ def test_the_store_hears_of_a_scram_that_failed(host: Host) -> None:
         (b"AUTH PLAIN AAA\r\n", b"501 malformed auth input (#5.5.4)"),
         (b"AUTH PLAIN\r\n*\r\n", b"501 auth exchange cancelled (#5.0.0)"),
         (b"AUTH PLAIN\r\n" + b"x" * 20000 + b"\r\n", b"500 line too long (#5.5.2)"),
+        (b"AUTH LOGIN\r\n%\r\n", b"501 malformed auth input (#5.5.4)"),
+        (b"AUTH LOGIN\r\n\nQUIT\r\n", b"501 malformed auth input (#5.5.4)"),
         (b"AUTH GSSAPI\r\n", b"504 auth type unimplemented (#5.5.1)"),
         (b"AUTH CRAM-MD5\r\n", b"504 auth type unimplemented (#5.5.1)"),
         (PLAIN + PLAIN, b"503 you're already authenticated (#5.5.0)"),

@@ -131,6 +131,14 @@ def test_scram_proves_both_sides() -> None:
     assert exchange.receive(b"") == Proven(b"joe")
 
 
+def test_to_our_proof_the_client_has_nothing_to_say() -> None:
+    exchange, _, final = scram("secret")
+    exchange.receive(final)
+
+    with pytest.raises(MalformedResponse):
+        exchange.receive(b"x")
+
+
 def test_scram_refuses_another_password() -> None:
     exchange, _, final = scram("guess")
 
