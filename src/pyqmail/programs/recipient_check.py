@@ -11,6 +11,7 @@ import asyncio
 import os
 import stat
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.launchers import is_ours
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from pyqmail.control.assign import Assignment
+    from pyqmail.control.roles import Roles
     from pyqmail.send.routing import Routing
 
 PROGRAMS: Final = ("qmail-send", "qmail-lspawn", "qmail-local", "qmail-getpw")
@@ -47,30 +49,45 @@ def recipient_check(home: str) -> Callable[[bytes], Awaitable[bool]]:
 
 
 class RecipientCheck:
-    """The recipients of one home; what control files say is a second old at most."""
+    """The recipients of one home; what it knows of the home is a second old at most."""
 
     def __init__(self, home: str) -> None:
         self._home = home
-        self._routing: Routing | None = None
-        self._read_at = 0.0
+        self._known: _Knowledge | None = None
 
     def may_exist(self, forward_path: bytes) -> bool:
         """Ask whether a delivery to `forward_path` would find instructions. Raises Failure.
 
         Whatever is not delivered here, or by programs that are not ours, exists.
         """
-        recipient = self._fresh_routing().route(forward_path)
-        if recipient.channel != "local" or not all(is_ours(self._home, name) for name in PROGRAMS):
+        known = self._look()
+        recipient = known.routing.route(forward_path)
+        if recipient.channel != "local" or not known.is_ours:
             return True
         local = recipient.address.rpartition(b"@")[0]
-        owner = find_owner(self._home, local, roles_of(self._home))
+        owner = find_owner(self._home, local, known.roles)
         return not owner.dash or has_instructions(owner)
 
-    def _fresh_routing(self) -> Routing:
+    def _look(self) -> _Knowledge:
         now = time.monotonic()
-        if self._routing is None or now - self._read_at > MAX_AGE:
-            self._routing, self._read_at = read_routing(self._home), now
-        return self._routing
+        if self._known is None or now - self._known.since > MAX_AGE:
+            self._known = _Knowledge(
+                since=now,
+                routing=read_routing(self._home),
+                roles=roles_of(self._home),
+                is_ours=all(is_ours(self._home, name) for name in PROGRAMS),
+            )
+        return self._known
+
+
+@dataclass(frozen=True, slots=True)
+class _Knowledge:
+    """What is the same for all recipients of a home."""
+
+    since: float
+    routing: Routing
+    roles: Roles
+    is_ours: bool
 
 
 def has_instructions(owner: Assignment) -> bool:
