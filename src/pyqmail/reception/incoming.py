@@ -50,9 +50,14 @@ class IncomingMessage:
             self._room -= len(data)
         await self._message.write(data)
 
-    async def commit(self, reverse_path: bytes, forward_paths: Sequence[bytes]) -> int:
+    async def commit(
+        self,
+        reverse_path: bytes,
+        forward_paths: Sequence[bytes],
+        additions: Sequence[bytes] = (),
+    ) -> int:
         """Queue the message durably and return its qp number. Raises Failure."""
-        return await self._message.commit(reverse_path, forward_paths)
+        return await self._message.commit(reverse_path, forward_paths, additions)
 
     async def withdraw(self) -> None:
         """Let go of a message that arrived but is refused."""

@@ -138,6 +138,17 @@ def execute(path: bytes, arguments: list[bytes], environ: Mapping[bytes, bytes])
     os.execve(path, arguments, environ)
 
 
+def find_program(name: bytes, environ: Mapping[bytes, bytes]) -> bytes | None:
+    """Return the path that start_by_name() would start; None if there is none that may be run."""
+    if b"/" in name:
+        return name
+    for directory in environ.get(b"PATH", _DEFAULT_SEARCH_PATH).split(b":"):
+        path = (directory or b".") + b"/" + name
+        if name and os.access(path, os.X_OK) and not os.path.isdir(path):
+            return path
+    return None
+
+
 def set_title(title: str) -> None:
     """Show `title` in lists of processes, where setproctitle is installed."""
     try:

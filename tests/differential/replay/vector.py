@@ -76,6 +76,12 @@ ALWAYS_THERE = ("exit", "server")  # other fields that are empty are left out
 QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
+def _own(vector: Mapping[str, Any], top: str) -> dict[str, str]:
+    """Return the files that switch off what we do on purpose and the original does not."""
+    checks = top == "control" and vector["program"] == "qmail-smtpd"
+    return {"recipientcheck": "0\n"} if checks else {}
+
+
 def _lay(vector: Mapping[str, Any], scratch: ScratchHome) -> list[int]:
     """Lay out all files of a vector; return the descriptors that must stay open."""
     words = scratch.words()
@@ -84,7 +90,7 @@ def _lay(vector: Mapping[str, Any], scratch: ScratchHome) -> list[int]:
     elif not vector.get("no_queue"):
         scratch.make_timeout_table()
     for top in ("control", "users", "alias", "queue"):
-        for name, kind in (vector.get(top) or {}).items():
+        for name, kind in {**_own(vector, top), **(vector.get(top) or {})}.items():
             path = f"{scratch.home}/{top}/{name}"
             if kind is None:
                 trees.remove(path)
