@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -53,7 +54,7 @@ def run(vector: Mapping[str, Any], bin_folder: str) -> dict[str, Any]:
             stack.callback(os.close, descriptor)
         environ = _environ(vector, scratch)
         for argv in vector.get("pre", []):
-            path = f"{bin_folder}/{argv[0]}"
+            path = shutil.which(argv[0], path=f"{bin_folder}:{SYSTEM_PATH}") or argv[0]
             subprocess.run([path, *argv[1:]], env=environ, cwd=scratch.work, check=False, **QUIET)
         before = _look(scratch)
         start = time.time()
