@@ -28,7 +28,7 @@ SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 KNOWN_FIELDS = (
     "id about program argv argv0 env control users alias queue no_queue want_queue files home_mode "
     "stdin stdin_type fd1 qq_exit qq_error qq_signal pre as root needs accounts ago ignore_files "
-    "only quirk ehlo expect"
+    "only sorted quirk ehlo expect"
 )
 
 
