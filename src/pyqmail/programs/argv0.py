@@ -23,7 +23,7 @@ def main() -> NoReturn:
 
 def run_under_name(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
     """Become the first argument, which sees the others as its arguments 0, 1 and so on."""
-    if len(arguments) < _NEEDED:
-        os.write(2, b"argv0: usage: argv0 realname program [ arg ... ]\n")
-        return PERMANENT
-    become(arguments[1:], environ, arguments[0])
+    if len(arguments) >= _NEEDED:
+        become(arguments[1:], environ, arguments[0])
+    os.write(2, b"argv0: usage: argv0 realname program [ arg ... ]\n")
+    return PERMANENT

@@ -27,10 +27,10 @@ def main() -> NoReturn:
 
 def run_fixed(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
     """Become the program, with fixed line ends on descriptors 0 and 1."""
-    if not arguments:
-        os.write(2, _USAGE + b"\n")
-        return PERMANENT
-    run_between(lambda _pid: (_fixed(FixCr()), _fixed(FixCr())), become, arguments, environ)
+    if arguments:
+        run_between(lambda _pid: (_fixed(FixCr()), _fixed(FixCr())), become, arguments, environ)
+    os.write(2, _USAGE + b"\n")
+    return PERMANENT
 
 
 def _fixed(filter_: FixCr) -> Observed:

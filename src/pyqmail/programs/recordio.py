@@ -30,12 +30,12 @@ def main() -> NoReturn:
 
 def run_recorded(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
     """Become the program, with a recorder on descriptors 0 and 1."""
-    if not arguments:
-        os.write(2, _USAGE + b"\n")
-        return PERMANENT
-    run_between(
-        lambda pid: (_recorder(pid, b"<"), _recorder(pid, b">")), become, arguments, environ
-    )
+    if arguments:
+        run_between(
+            lambda pid: (_recorder(pid, b"<"), _recorder(pid, b">")), become, arguments, environ
+        )
+    os.write(2, _USAGE + b"\n")
+    return PERMANENT
 
 
 def _recorder(pid: int, direction: bytes) -> Observed:

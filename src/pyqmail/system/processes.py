@@ -89,7 +89,9 @@ def run_with_input(arguments: list[bytes], stdin: int, environ: Mapping[bytes, b
     return wait_for(start_by_name(arguments, environ, stdin))
 
 
-def start_by_name(arguments: list[bytes], environ: Mapping[bytes, bytes], stdin: int = 0) -> int:
+def start_by_name(
+    arguments: list[bytes], environ: Mapping[bytes, bytes], stdin: int = 0, stdout: int = 1
+) -> int:
     """Start the program `arguments[0]` as execvp(3) finds it; return its pid.
 
     A name with a slash is a path, any other is looked for in PATH. A file
@@ -98,11 +100,11 @@ def start_by_name(arguments: list[bytes], environ: Mapping[bytes, bytes], stdin:
 
     def try_path(path: bytes) -> int:
         try:
-            return start(path, arguments, environ, stdin)
+            return start(path, arguments, environ, stdin, stdout)
         except OSError as error:
             if error.errno != errno.ENOEXEC:
                 raise
-            return start(_SHELL, [_SHELL, path, *arguments[1:]], environ, stdin)
+            return start(_SHELL, [_SHELL, path, *arguments[1:]], environ, stdin, stdout)
 
     return _first_that_works(try_path, arguments[0], environ)
 
@@ -127,6 +129,17 @@ def execute(path: bytes, arguments: list[bytes], environ: Mapping[bytes, bytes])
     for number in IGNORED_BY_PYTHON:
         _signal.signal(number, _signal.SIG_DFL)
     os.execve(path, arguments, environ)
+
+
+def find_program(name: bytes, environ: Mapping[bytes, bytes]) -> bytes | None:
+    """Return the path that start_by_name() would start; None if there is none that may be run."""
+    if b"/" in name:
+        return name
+    for directory in environ.get(b"PATH", _DEFAULT_SEARCH_PATH).split(b":"):
+        path = (directory or b".") + b"/" + name
+        if name and os.access(path, os.X_OK) and not os.path.isdir(path):
+            return path
+    return None
 
 
 def set_title(title: str) -> None:

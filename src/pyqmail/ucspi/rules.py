@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 
-from pyqmail.control.cdb import Cdb, DamagedCdb
+from pyqmail.control.cdb import Cdb, DamagedCdbError
 from pyqmail.errors import PermanentFailure, TransientFailure
 from pyqmail.system.errnos import error_text
 
@@ -139,7 +139,7 @@ def read_rule(
             return Rule(None)
         text = b"unable to read " + os.fsencode(path) + b": " + error_text(error)
         raise TransientFailure(text) from error
-    except DamagedCdb as error:
+    except DamagedCdbError as error:
         raise _damaged(path) from error
     try:
         for key in _keys(ip, host, info):
@@ -147,7 +147,7 @@ def read_rule(
             if data is not None:
                 return Rule(key, data)
         return Rule(None)
-    except DamagedCdb as error:
+    except DamagedCdbError as error:
         raise _damaged(path) from error
     finally:
         database.close()

@@ -1,0 +1,176 @@
+"""A TCP connection as a byte stream of asyncio, with TLS when somebody asks for it.
+
+Nothing is taken from the system before somebody waits for it. So a peer that
+sends without being read fills its own buffers and not ours; what it sends right after
+a command that starts TLS is still there for the handshake; and a
+connection that nobody read can be handed to another process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, cast
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+
+_HANDSHAKE_TIMEOUT: Final = 60  # seconds
+_SHUTDOWN_TIMEOUT: Final = 5  # seconds for the other side's last word in TLS
+
+
+class SocketStream(asyncio.Protocol):
+    """The stream of `connection`, which it owns: `close()` it."""
+
+    __slots__ = (
+        "_connection",
+        "_ended",
+        "_error",
+        "_full",
+        "_reader",
+        "_received",
+        "_secure",
+        "_transport",
+        "_writer",
+    )
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._transport: asyncio.Transport | None = None
+        self._received = b""
+        self._ended = False  # the peer says no more
+        self._secure = False  # TLS has begun
+        self._error: Exception | None = None
+        self._full = False  # more is written than the system takes
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+
+    # What an application does.
+
+    async def read(self) -> bytes:
+        """Return what has arrived, waiting for something; b"" at the end."""
+        if self._transport is None:
+            await self._open()
+        if not self._received and not self._ended:
+            await self._wait_for_more()
+        if self._error is not None and not self._received:
+            raise ConnectionResetError from self._error
+        data, self._received = self._received, b""
+        return data
+
+    async def write(self, data: bytes) -> None:
+        """Send all of `data`; on return the system has it."""
+        if self._transport is None:
+            await self._open()
+        assert self._transport is not None  # _open() has made it
+        if self._transport.is_closing():
+            raise ConnectionResetError from self._error
+        self._transport.write(data)
+        if self._full:
+            self._writer = asyncio.get_running_loop().create_future()
+            await self._writer
+        if self._error is not None:
+            raise ConnectionResetError from self._error
+
+    async def start_tls(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from here on, as a server; raise OSError if the handshake fails.
+
+        What was read in the clear and not yet taken is dropped: it cannot be
+        trusted (RFC 3207 §6).
+        """
+        if self._transport is None:
+            await self._open()
+        assert self._transport is not None  # _open() has made it
+        self._received = b""
+        self._secure = True
+        plain, self._transport = self._transport, None  # data_received() must not pause it now
+        secure = await asyncio.get_running_loop().start_tls(
+            plain,
+            self,
+            context,
+            server_side=True,
+            ssl_handshake_timeout=_HANDSHAKE_TIMEOUT,
+            ssl_shutdown_timeout=_SHUTDOWN_TIMEOUT,
+        )
+        if secure is None:
+            raise ConnectionResetError
+        self._begin(secure)
+
+    def hand_over(self) -> int | None:
+        """Return the descriptor of the connection if nobody has read or written here."""
+        if self._transport is not None:
+            return None
+        self._connection.settimeout(None)
+        return self._connection.fileno()
+
+    def close(self) -> None:
+        """Let the connection go. What `write()` did not wait for is lost."""
+        if self._transport is None:
+            self._connection.close()
+        elif self._full:
+            self._transport.abort()
+        else:
+            self._transport.close()
+
+    # What the event loop says.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for somebody to read."""
+        self._begin(cast("asyncio.Transport", transport))
+
+    def data_received(self, data: bytes) -> None:
+        """Keep it, and take no more until it is read."""
+        self._received = self._received + data if self._received else data
+        self._pause()
+        _wake(self._reader)
+
+    def eof_received(self) -> bool:
+        """Keep the way to the peer open: it may only have said all it wanted. TLS cannot."""
+        self._ended = True
+        _wake(self._reader)
+        return not self._secure
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Tell whoever waits."""
+        self._ended = True
+        self._error = error
+        self._full = False
+        _wake(self._reader)
+        _wake(self._writer)
+
+    def pause_writing(self) -> None:
+        """Note that the system takes no more."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """Note that the system has all."""
+        self._full = False
+        _wake(self._writer)
+
+    async def _open(self) -> None:
+        self._connection.settimeout(0)
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: self, self._connection)
+
+    def _begin(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        transport.set_write_buffer_limits(high=1, low=0)
+        self._pause()
+
+    def _pause(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    async def _wait_for_more(self) -> None:
+        assert self._transport is not None  # read() has opened it
+        self._reader = asyncio.get_running_loop().create_future()
+        self._transport.resume_reading()
+        try:
+            await self._reader
+        finally:
+            self._reader = None
+            self._pause()
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
