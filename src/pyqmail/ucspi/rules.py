@@ -207,10 +207,12 @@ def _suffixes(host: bytes) -> Iterator[bytes]:
 
 
 def explain(rule: Rule) -> bytes:
-    """Return what tcprulescheck(1) prints."""
+    """Return what tcprulescheck(1) prints: of a rule that denies, nothing but that."""
     heading = b"default:\n" if rule.key is None else b"rule " + rule.key + b":\n"
+    if rule.denies:
+        return heading + b"deny connection\n"
     lines = [b"set environment variable " + variable + b"\n" for variable in rule.variables]
-    return heading + b"".join(lines) + (b"deny" if rule.denies else b"allow") + b" connection\n"
+    return heading + b"".join(lines) + b"allow connection\n"
 
 
 def peer_in(environ: Mapping[bytes, bytes]) -> tuple[bytes, bytes | None, bytes | None]:
