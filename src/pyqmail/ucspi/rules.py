@@ -23,6 +23,7 @@ _DIGITS: Final = b"0123456789"
 _HEX_DIGITS: Final = b"0123456789abcdefABCDEF"
 _MAX_BYTE: Final = 255  # the original cuts the end of a range to the largest number in an address
 _GROUPS: Final = 8  # of an IPv6 address
+_MAX_HEX_DIGITS: Final = 4  # of a group
 
 
 class Rule:
@@ -111,11 +112,11 @@ def _wrong(line: bytes) -> PermanentFailure:
 def _is_ipv6(text: bytes) -> bool:
     """Is it an IPv6 address, or the beginning of one up to a colon?"""
     groups = text.split(b":")
-    if not 2 < len(groups) <= _GROUPS + 1 and not (len(groups) == 2 and text.endswith(b":")):  # noqa: PLR2004
+    whole = len(groups) == _GROUPS or b"::" in text
+    if not (whole or (text.endswith(b":") and len(groups) <= _GROUPS)):
         return False
     return bool(text.strip(b":")) and all(
-        len(group) <= 4 and not group.strip(_HEX_DIGITS)  # noqa: PLR2004  digits of 16 bits
-        for group in groups
+        len(group) <= _MAX_HEX_DIGITS and not group.strip(_HEX_DIGITS) for group in groups
     )
 
 

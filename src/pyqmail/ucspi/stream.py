@@ -84,16 +84,22 @@ class SocketStream(asyncio.Protocol):
         self._received = b""
         self._secure = True
         plain, self._transport = self._transport, None  # data_received() must not pause it now
-        secure = await asyncio.get_running_loop().start_tls(
-            plain,
-            self,
-            context,
-            server_side=True,
-            ssl_handshake_timeout=_HANDSHAKE_TIMEOUT,
-            ssl_shutdown_timeout=_SHUTDOWN_TIMEOUT,
-        )
+        secure = None
+        try:
+            secure = await asyncio.get_running_loop().start_tls(
+                plain,
+                self,
+                context,
+                server_side=True,
+                ssl_handshake_timeout=_HANDSHAKE_TIMEOUT,
+                ssl_shutdown_timeout=_SHUTDOWN_TIMEOUT,
+            )
+        finally:
+            self._transport = secure or plain
+            if secure is None:
+                plain.abort()
         if secure is None:
-            raise ConnectionResetError
+            raise ConnectionResetError  # the peer is gone
         self._begin(secure)
 
     def hand_over(self) -> int | None:
