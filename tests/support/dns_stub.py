@@ -23,17 +23,19 @@ Table = dict[tuple[str, str], list[str]]
 
 
 @contextmanager
-def dns_server(table: Table, address: str = ADDRESS) -> Iterator[list[str]]:
-    """Answer on port 53 of `address`; give the list of the questions that came."""
+def dns_server(
+    table: Table, address: str = ADDRESS, port: int = 53
+) -> Iterator[tuple[int, list[str]]]:
+    """Answer at `address`; give the port and the list of the questions that came."""
     asked: list[str] = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind((address, 53))
+        server.bind((address, port))
         thread = threading.Thread(target=_serve, args=(server, table, asked), daemon=True)
         thread.start()
         try:
-            yield asked
+            yield server.getsockname()[1], asked
         finally:
-            server.sendto(b"", (address, 53))
+            server.sendto(b"", server.getsockname())
             thread.join()
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
+_PORT: Final = 53
 _CACHED_NAMES: Final = 1000
 _LIFETIME: Final = 20  # seconds for one question, all servers and repetitions together
 _PLAIN: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -51,8 +52,9 @@ class DnsResolver:
     Its library costs 100 ms and comes with the first question.
     """
 
-    def __init__(self, servers: Sequence[str] = ()) -> None:
+    def __init__(self, servers: Sequence[str] = (), port: int = _PORT) -> None:
         self._servers = servers
+        self._port = port
         self._resolver: _DnsPython | None = None
 
     async def addresses(self, name: bytes) -> list[str]:
@@ -74,7 +76,7 @@ class DnsResolver:
     def prepare(self) -> None:
         """Load the library now: before the first question, and before processes are made."""
         if self._resolver is None:
-            self._resolver = _make_resolver(self._servers)
+            self._resolver = _make_resolver(self._servers, self._port)
 
     async def _ask(
         self, name: bytes | str, kind: str, read: Callable[[Any], Answer]
@@ -97,7 +99,7 @@ class DnsResolver:
         return [read(record) for record in answer.rrset or ()]
 
 
-def _make_resolver(servers: Sequence[str]) -> _DnsPython:
+def _make_resolver(servers: Sequence[str], port: int) -> _DnsPython:
     from dns.asyncresolver import Resolver as DnsPython  # noqa: PLC0415  see DnsResolver
     from dns.resolver import LRUCache, NoResolverConfiguration  # noqa: PLC0415
 
@@ -106,6 +108,7 @@ def _make_resolver(servers: Sequence[str]) -> _DnsPython:
     except (NoResolverConfiguration, OSError):
         resolver = DnsPython(configure=False)
     resolver.nameservers = list(servers) or resolver.nameservers or ["127.0.0.1"]
+    resolver.port = port
     resolver.lifetime = _LIFETIME
     resolver.cache = LRUCache(_CACHED_NAMES)
     return resolver
