@@ -80,20 +80,8 @@ async def _describe(
     timeout: int | None,  # noqa: ASYNC109  the administrator's, for ident alone
 ) -> dict[bytes, bytes]:
     from pyqmail.ucspi.environment import End, Ends, add_variables  # noqa: PLC0415
-    from pyqmail.ucspi.lookups import user_of  # noqa: PLC0415
+    from pyqmail.ucspi.lookups import Wanted, find_out  # noqa: PLC0415
 
-    local, remote = map(End.of, addresses)
-    local_name = await _name_of(resolver, local.ip)
-    remote_name = await _name_of(resolver, remote.ip)
-    info = None if timeout is None else await user_of(local, remote, timeout)
-    return add_variables(environ, Ends(local, remote, local_name, remote_name, info))
-
-
-async def _name_of(resolver: Resolver, ip: bytes) -> bytes | None:
-    from pyqmail.system.dns import DnsTrouble  # noqa: PLC0415
-
-    try:
-        names = await resolver.names(ip.decode())
-    except DnsTrouble:
-        return _NO_ANSWER
-    return names[0] if names else None
+    known = Ends(End.of(addresses[0]), End.of(addresses[1]))
+    wanted = Wanted(user_timeout=timeout, unanswered=_NO_ANSWER)
+    return add_variables(environ, await find_out(known, resolver, wanted))

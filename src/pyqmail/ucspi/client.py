@@ -113,12 +113,11 @@ async def describe(
     options: Options,
 ) -> dict[bytes, bytes]:
     """Return `environ` with the variables of the connection."""
-    local, remote = End.of(connection.getsockname()), End.of(connection.getpeername())
-    local_name, remote_name, info = options.local_name, None, None
-    if local_name is None:
-        local_name = await lookups.name_of(resolver, local.ip)
-    if options.look_up_name:
-        remote_name = await lookups.name_of(resolver, remote.ip)
-    if options.look_up_user:
-        info = await lookups.user_of(local, remote, options.user_timeout)
-    return add_variables(environ, Ends(local, remote, local_name, remote_name, info))
+    ends = Ends(
+        End.of(connection.getsockname()), End.of(connection.getpeername()), options.local_name
+    )
+    wanted = lookups.Wanted(
+        name=options.look_up_name,
+        user_timeout=options.user_timeout if options.look_up_user else None,
+    )
+    return add_variables(environ, await lookups.find_out(ends, resolver, wanted))

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyqmail.errors import PERMANENT, TRANSIENT, Failure
-from pyqmail.ucspi import lookups
 from pyqmail.ucspi.application import set_number
 from pyqmail.ucspi.child import Program, exit_status_of, wait_status
 from pyqmail.ucspi.environment import End, Ends, add_variables
+from pyqmail.ucspi.lookups import Wanted, find_out
 from pyqmail.ucspi.rules import Rule, read_rule
 from pyqmail.ucspi.stream import SocketStream
 
@@ -133,16 +133,16 @@ class _Visit:
         self._service.log.decision(self.number, ends, denied=denied)
 
     async def _find_out(self, local: End) -> Ends:
-        treatment, resolver = self._service.treatment, self._service.resolver
-        local_name, remote_name, info = treatment.local_name, None, None
-        if local_name is None:
-            local_name = await lookups.name_of(resolver, local.ip)
-        if treatment.look_up_name:
-            find = lookups.confirmed_name_of if treatment.confirm_name else lookups.name_of
-            remote_name = await find(resolver, self._remote.ip)
-        if treatment.look_up_user:
-            info = await lookups.user_of(local, self._remote, treatment.user_timeout)
-        return Ends(local, self._remote, local_name, remote_name, info)
+        treatment = self._service.treatment
+        known = Ends(local, self._remote, treatment.local_name)
+        if not (known.local_name is None or treatment.look_up_name or treatment.look_up_user):
+            return known
+        wanted = Wanted(
+            name=treatment.look_up_name,
+            confirmed=treatment.confirm_name,
+            user_timeout=treatment.user_timeout if treatment.look_up_user else None,
+        )
+        return await find_out(known, self._service.resolver, wanted)
 
     def _find_rule(self, ends: Ends) -> Rule:
         treatment = self._service.treatment

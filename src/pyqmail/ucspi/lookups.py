@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pyqmail.errors import TransientFailure
@@ -12,15 +13,58 @@ from pyqmail.system.dns import DnsTrouble, literal_addresses
 
 if TYPE_CHECKING:
     from pyqmail.system.dns import Resolver
-    from pyqmail.ucspi.environment import End
+    from pyqmail.ucspi.environment import End, Ends
 
 
-async def name_of(resolver: Resolver, ip: bytes) -> bytes | None:
-    """Return the first name of an address; None if it has none, or nobody can say."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be found out. `unanswered` is the name of whom the DNS cannot tell now."""
+
+    name: bool = True
+    confirmed: bool = False  # a name counts only if it has the address
+    user_timeout: int | None = None  # None: ask for no user
+    unanswered: bytes | None = None
+
+
+async def find_out(known: Ends, resolver: Resolver, wanted: Wanted) -> Ends:
+    """Return `known` with what is wanted, all asked at the same time.
+
+    The local name is looked up if it is None.
+    """
+    local_name, remote_name, info = await asyncio.gather(
+        _local_name(known, resolver, wanted),
+        _remote_name(known, resolver, wanted),
+        _user(known, wanted),
+    )
+    return replace(known, local_name=local_name, remote_name=remote_name, info=info)
+
+
+async def _local_name(known: Ends, resolver: Resolver, wanted: Wanted) -> bytes | None:
+    if known.local_name is not None:
+        return known.local_name
+    return await name_of(resolver, known.local.ip, wanted.unanswered)
+
+
+async def _remote_name(known: Ends, resolver: Resolver, wanted: Wanted) -> bytes | None:
+    if not wanted.name:
+        return None
+    if wanted.confirmed:
+        return await confirmed_name_of(resolver, known.remote.ip)
+    return await name_of(resolver, known.remote.ip, wanted.unanswered)
+
+
+async def _user(known: Ends, wanted: Wanted) -> bytes | None:
+    if wanted.user_timeout is None:
+        return None
+    return await user_of(known.local, known.remote, wanted.user_timeout)
+
+
+async def name_of(resolver: Resolver, ip: bytes, unanswered: bytes | None = None) -> bytes | None:
+    """Return the first name of an address; None if it has none, `unanswered` if nobody can say."""
     try:
         names = await resolver.names(ip.decode())
     except DnsTrouble:
-        return None
+        return unanswered
     return names[0] if names and names[0] else None
 
 
