@@ -9,6 +9,7 @@ connection that nobody read can be handed to another process.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import ssl
 
 _HANDSHAKE_TIMEOUT: Final = 60  # seconds
+_DISCARD_SIZE: Final = 65536  # bytes
+_MOST_DISCARDED: Final = 16  # pieces of that size, more than a peer's window
 _SHUTDOWN_TIMEOUT: Final = 5  # seconds for the other side's last word in TLS
 
 
@@ -116,7 +119,21 @@ class SocketStream(asyncio.Protocol):
         elif self._full:
             self._transport.abort()
         else:
+            self._discard()
             self._transport.close()
+
+    def _discard(self) -> None:
+        """Take what has come and nobody read.
+
+        Else the system would break the connection instead of ending it, and the
+        peer might never see our last words.
+        """
+        if self._transport is None or self._transport.is_closing():
+            return
+        with suppress(OSError):
+            for _ in range(_MOST_DISCARDED):
+                if not self._connection.recv(_DISCARD_SIZE):
+                    return
 
     # What the event loop says.
 

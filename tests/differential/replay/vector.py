@@ -19,7 +19,12 @@ from tests.differential.replay.words import NormalForm, filled_bytes
 from tests.support.queue_stub import QueueStub
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    # Runs the program of a vector; returns exit code and what it wrote on descriptors 1 and 2.
+    Execute = Callable[
+        [Mapping[str, Any], ScratchHome, Mapping[bytes, bytes]], tuple[int | str, bytes, bytes]
+    ]
 
 NOBODY = 65534
 TIMEOUT = 30  # seconds for one program
@@ -42,8 +47,13 @@ def why_not(vector: Mapping[str, Any], bin_folder: str) -> str | None:
     return f"needs the accounts {' '.join(missing)}" if missing else None
 
 
-def run(vector: Mapping[str, Any], bin_folder: str) -> dict[str, Any]:
-    """Run a vector in a scratch home of its own; return its outcome in normal form."""
+def run(
+    vector: Mapping[str, Any], bin_folder: str, execute: Execute | None = None
+) -> dict[str, Any]:
+    """Run a vector in a scratch home of its own; return its outcome in normal form.
+
+    `execute` runs the program in another way than as a command.
+    """
     unknown = vector.keys() - set(KNOWN_FIELDS.split())
     assert not unknown, f"the vector says {unknown}, which nobody here obeys"
     with ExitStack() as stack:
@@ -58,7 +68,7 @@ def run(vector: Mapping[str, Any], bin_folder: str) -> dict[str, Any]:
             subprocess.run([path, *argv[1:]], env=environ, cwd=scratch.work, check=False, **QUIET)
         before = _look(scratch)
         start = time.time()
-        code, out, err = _execute(vector, scratch, environ)
+        code, out, err = (execute or _execute)(vector, scratch, environ)
         normal = NormalForm(start, time.time(), scratch.places(), vector.get("ago"))
         outcome = _outcome(vector, scratch, normal, before, (code, out, err))
         outcome["queued"] = [

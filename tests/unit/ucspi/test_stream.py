@@ -139,6 +139,23 @@ def test_a_peer_that_breaks_off_is_an_error(run: Callable[[Awaitable[Any]], Any]
     run(work())
 
 
+def test_last_words_arrive_though_the_peer_still_talks(
+    run: Callable[[Awaitable[Any]], Any],
+) -> None:
+    async def work() -> bytes:
+        stream, peer = pair()
+        peer.sendall(b"x")
+        await stream.read()
+        peer.sendall(b"x" * 100_000)
+        await stream.write(b"421 no more\r\n")
+        stream.close()
+        await asyncio.sleep(0.05)
+        with peer:
+            return peer.recv(100) + peer.recv(100)
+
+    assert run(work()) == b"421 no more\r\n"
+
+
 def test_a_read_that_took_too_long_leaves_the_stream_as_it_was(
     run: Callable[[Awaitable[Any]], Any],
 ) -> None:
