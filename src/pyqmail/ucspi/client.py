@@ -93,6 +93,8 @@ async def _try(
             _complain(address, port, error, options.verbosity)
         return None
     connection.settimeout(None)
+    if options.no_delay:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if options.verbosity >= EVERYTHING:
         os.write(2, b"tcpclient: connected to %b port %d\n" % (address.encode(), port))
     return connection

@@ -24,7 +24,10 @@ def run(request: pytest.FixtureRequest) -> Callable[[Awaitable[Any]], Any]:
     def run(work: Awaitable[Any]) -> Any:
         async def limited() -> Any:
             async with asyncio.timeout(20):
-                return await work
+                try:
+                    return await work
+                finally:
+                    await asyncio.sleep(0.01)  # what was closed is closed in the next turns
 
         with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
             return runner.run(limited())
