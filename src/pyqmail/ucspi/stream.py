@@ -10,26 +10,32 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
     import socket
     import ssl
 
-_HANDSHAKE_TIMEOUT: Final = 60  # seconds
 _DISCARD_SIZE: Final = 65536  # bytes
 _MOST_DISCARDED: Final = 16  # pieces of that size, more than a peer's window
 _SHUTDOWN_TIMEOUT: Final = 5  # seconds for the other side's last word in TLS
+_TLS_TIMEOUTS: Final[dict[str, Any]] = {
+    "ssl_handshake_timeout": 60,  # seconds
+    "ssl_shutdown_timeout": _SHUTDOWN_TIMEOUT,
+}
 
 
 class SocketStream(asyncio.Protocol):
     """The stream of `connection`, which it owns: `close()` it."""
 
     __slots__ = (
+        "_closing",
         "_connection",
+        "_deadline",
         "_ended",
         "_error",
         "_full",
+        "_lost",
         "_reader",
         "_received",
         "_secure",
@@ -43,6 +49,9 @@ class SocketStream(asyncio.Protocol):
         self._received = b""
         self._ended = False  # the peer says no more
         self._secure = False  # TLS has begun
+        self._closing = False
+        self._lost = False  # the connection is no more
+        self._deadline: asyncio.TimerHandle | None = None
         self._error: Exception | None = None
         self._full = False  # more is written than the system takes
         self._reader: asyncio.Future[None] | None = None
@@ -81,21 +90,16 @@ class SocketStream(asyncio.Protocol):
         What was read in the clear and not yet taken is dropped: it cannot be
         trusted (RFC 3207 §6).
         """
-        if self._transport is None:
-            await self._open()
-        assert self._transport is not None  # _open() has made it
-        self._received = b""
         self._secure = True
+        self._received = b""
         plain, self._transport = self._transport, None  # data_received() must not pause it now
+        if plain is None:
+            await self._open(ssl=context, **_TLS_TIMEOUTS)
+            return
         secure = None
         try:
             secure = await asyncio.get_running_loop().start_tls(
-                plain,
-                self,
-                context,
-                server_side=True,
-                ssl_handshake_timeout=_HANDSHAKE_TIMEOUT,
-                ssl_shutdown_timeout=_SHUTDOWN_TIMEOUT,
+                plain, self, context, server_side=True, **_TLS_TIMEOUTS
             )
         finally:
             self._transport = secure or plain
@@ -118,9 +122,21 @@ class SocketStream(asyncio.Protocol):
             self._connection.close()
         elif self._full:
             self._transport.abort()
+        elif self._secure:
+            self._close_securely(self._transport)
         else:
             self._discard()
             self._transport.close()
+
+    def _close_securely(self, transport: asyncio.Transport) -> None:
+        """Say the last word of TLS, and wait a moment for the peer's."""
+        if not self._lost:
+            # A paused transport would never see the peer's, and stay for ever.
+            self._closing = True
+            transport.resume_reading()
+            transport.close()
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(_SHUTDOWN_TIMEOUT, transport.abort)
 
     def _discard(self) -> None:
         """Take what has come and nobody read.
@@ -143,6 +159,8 @@ class SocketStream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Keep it, and take no more until it is read."""
+        if self._closing:
+            return
         self._received = self._received + data if self._received else data
         self._pause()
         _wake(self._reader)
@@ -155,8 +173,10 @@ class SocketStream(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell whoever waits."""
-        self._ended = True
+        self._ended = self._lost = True
         self._error = error
+        if self._deadline is not None:
+            self._deadline.cancel()
         self._full = False
         _wake(self._reader)
         _wake(self._writer)
@@ -170,14 +190,19 @@ class SocketStream(asyncio.Protocol):
         self._full = False
         _wake(self._writer)
 
-    async def _open(self) -> None:
+    async def _open(self, **options: Any) -> None:
         self._connection.settimeout(0)
-        await asyncio.get_running_loop().connect_accepted_socket(lambda: self, self._connection)
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(lambda: self, self._connection, **options)
+        # Not in connection_made(): uvloop begins to read after that, whatever it does.
+        # So something may have come already; it waits for the first read().
+        self._pause()
 
     def _begin(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         transport.set_write_buffer_limits(high=1, low=0)
-        self._pause()
+        if self._secure:
+            self._pause()
 
     def _pause(self) -> None:
         if self._transport is not None and not self._transport.is_closing():

@@ -27,7 +27,7 @@ def run(request: pytest.FixtureRequest) -> Callable[[Awaitable[Any]], Any]:
                 try:
                     return await work
                 finally:
-                    await asyncio.sleep(0.01)  # what was closed is closed in the next turns
+                    await asyncio.sleep(0.05)  # what was closed is closed in the next turns
 
         with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
             return runner.run(limited())
@@ -35,12 +35,12 @@ def run(request: pytest.FixtureRequest) -> Callable[[Awaitable[Any]], Any]:
     return run
 
 
-def pair() -> tuple[SocketStream, socket.socket]:
+def pair(kind: type[Any] = SocketStream) -> tuple[Any, socket.socket]:
     """Return a stream and its peer, a connection of TCP that blocks."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         peer = socket.create_connection(listener.getsockname(), 20)
         connection, _ = listener.accept()
-    return SocketStream(connection), peer
+    return kind(connection), peer
 
 
 def test_what_is_sent_arrives(run: Callable[[Awaitable[Any]], Any]) -> None:
@@ -266,5 +266,33 @@ def test_what_is_no_tls_is_an_error_and_never_read(
         stream.close()
         peer.close()
         return True
+
+    assert run(work())
+
+
+class ObservedStream(SocketStream):
+    """A stream that notes when its connection is no more."""
+
+    gone = False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        self.gone = True
+
+
+def test_a_secure_connection_that_the_peer_ended_is_closed(
+    run: Callable[[Awaitable[Any]], Any], contexts: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    async def work() -> bool:
+        stream, peer = pair(ObservedStream)
+        loop = asyncio.get_running_loop()
+        client = loop.run_in_executor(None, secure_client, peer, contexts[1], b"QUIT\r\n")
+        await stream.start_tls(contexts[0])
+        await stream.write(b"221 bye\r\n")
+        await client  # the end of the connection is there, and nobody has read
+        await asyncio.sleep(0.1)
+        stream.close()
+        await asyncio.sleep(0.1)
+        return stream.gone
 
     assert run(work())
