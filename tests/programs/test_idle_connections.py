@@ -24,7 +24,7 @@ def test_ten_thousand_are_held_and_all_are_answered(launchers: str, tmp_path: Pa
     with running(TcpServer(f"{launchers}/tcpserver", tmp_path)) as server:
         server.start(["-RHl0", "-c", str(number + 1), "-b", "1000"], ["addcr"])
         assert server.ask(b"x\n") == b"x\r\n"
-        (worker,) = server.processes()
+        worker = server.worker()
         before = resident(worker)
         with crowd(server.port, number) as peers:
             server.wait_for(f"status: {number}/")

@@ -25,7 +25,7 @@ def test_a_server_without_descriptors_waits_and_goes_on(launchers: str, tmp_path
     environ = {"PATH": f"{launchers}:/bin:/usr/bin"}
     with running(TcpServer(str(few), tmp_path, environ)) as server:
         server.start(["-RHl0", "-c", "1000", "-b", "1000"], ["addcr"])
-        (worker,) = server.processes()
+        worker = server.worker()
         with crowd(server.port, PEERS) as peers:
             server.wait_for("unable to accept for now: process cannot open more files")
             before = processor_time(worker)

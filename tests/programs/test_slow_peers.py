@@ -27,7 +27,7 @@ def test_a_good_client_is_served_while_two_thousand_dawdle(launchers: str, tmp_p
     environ = {"QMAILHOME": str(tmp_path), "QMAILQUEUE": stub.path}
     number = affordable(SLOW_PEERS)
     with running(TcpServer(f"{launchers}/tcpserver", tmp_path, environ)) as server:
-        server.start(["-RHl0", "-c", str(number + 10)], ["qmail-smtpd"])
+        server.start(["-RHl0", "-c", str(number + 10), "-b", "1000"], ["qmail-smtpd"])
         with crowd(server.port, number) as peers:
             for peer in peers:
                 peer.sendall(b"M")

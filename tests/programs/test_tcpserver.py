@@ -286,7 +286,7 @@ def test_workers_share_the_socket_and_the_limit(server: TcpServer) -> None:
 
 def test_a_worker_that_dies_is_replaced(server: TcpServer) -> None:
     server.start(QUIET, ["addcr"])
-    (worker,) = server.processes()
+    worker = server.worker()
 
     os.kill(worker, signal.SIGKILL)
     server.wait_for("worker .* ended with status 9")

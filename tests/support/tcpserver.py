@@ -80,6 +80,15 @@ class TcpServer:
         )
         return [int(pid) for pid in answer.stdout.split() if int(pid) != self.process.pid]
 
+    def worker(self) -> int:
+        """Return the pid of its one worker, once there is one."""
+        deadline = time.monotonic() + PATIENCE
+        while not (pids := self.processes()):
+            assert time.monotonic() < deadline, self.lines()
+            time.sleep(0.01)
+        (pid,) = pids
+        return pid
+
     def stop(self) -> None:
         """End all of its processes."""
         for pid in [self.process.pid, *self.processes()]:

@@ -36,7 +36,7 @@ async def refuse(stream: Stream, line: bytes, timeout: float) -> None:  # noqa: 
 
 
 async def _hold(stream: Stream, refusal: bytes) -> None:
-    lines = _Lines()
+    lines = Lines()
     await stream.write(_GREETING)
     while data := await stream.read():
         replies = b""
@@ -49,7 +49,7 @@ async def _hold(stream: Stream, refusal: bytes) -> None:
             await stream.write(replies)
 
 
-class _Lines:
+class Lines:
     """Cuts what comes into lines, and keeps no more of them than their verbs."""
 
     def __init__(self) -> None:
