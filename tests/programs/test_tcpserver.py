@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.launchers import PACKAGE
 from tests.support.tcpserver import PATIENCE, TcpServer, normal, read_all, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.process
 
@@ -407,6 +409,38 @@ def complaint_of_short_run(launchers: str, port: str) -> tuple[int, bytes]:
         check=False,
     )
     return answer.returncode, answer.stderr
+
+
+def test_an_interrupt_from_the_terminal_ends_everything(server: TcpServer) -> None:
+    server.start(QUIET, ["addcr"])
+    with server.connect() as connection:
+        connection.sendall(b"x\n")
+        connection.recv(10)
+
+        os.killpg(server.process.pid, signal.SIGINT)
+
+        assert server.process.wait(PATIENCE) == -signal.SIGINT
+        assert read_all(connection) == b""
+    assert_nobody_is_left(server)
+    assert not [line for line in server.lines() if "Traceback" in line]
+
+
+def test_it_needs_neither_uvloop_nor_any_other_library(launchers: str, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    own = tmp_path / "bin" / "pyqmail"
+    text = (Path(launchers) / "pyqmail").read_text()
+    source = os.path.dirname(PACKAGE)
+    own.write_text(re.sub(r"sys.path \+= .*", f"sys.path += [{source!r}]", text))
+    own.chmod(0o755)
+    for name in ("tcpserver", "delcr", "recordio"):
+        (tmp_path / "bin" / name).symlink_to("pyqmail")
+
+    with running(TcpServer(f"{tmp_path}/bin/tcpserver", tmp_path)) as bare:
+        bare.start(QUIET, ["recordio", "delcr"])
+
+        assert bare.ask(b"a\r\nb") == b"a\nb"
+        bare.process.terminate()
+        assert bare.process.wait(PATIENCE) == 0
 
 
 def test_workers_do_not_outlive_a_server_that_was_killed(server: TcpServer) -> None:

@@ -110,15 +110,17 @@ class Worker:
         for _ in range(self._most):
             try:
                 connection, address = self._listener.accept()
-            except (BlockingIOError, ConnectionError):
-                return  # another worker has it, or it was gone before
+            except BlockingIOError:
+                self._short = False  # nobody waits any more
+                return
+            except ConnectionError:
+                continue  # it was gone before
             except OSError as error:
                 if error.errno == _CLOSED:
                     self._stop()
                 else:
                     self._pause(error)
                 return
-            self._short = False
             self._welcome(connection, End.of(address))
             if not self._share.has_room():
                 self._rest()

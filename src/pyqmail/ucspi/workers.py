@@ -29,6 +29,7 @@ _AWAITED: Final = (signal.SIGTERM, signal.SIGCHLD)
 def run_server(plan: Plan, listener: socket.socket, workers: int) -> None:
     """Serve until TERM. On return nobody accepts any more; open sessions go on in the workers."""
     tally = Tally(plan.limit, workers)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends us and, from a terminal, the workers
     signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
     parent = _Parent(plan, listener, tally)
     plan.log.status(0, plan.limit)
@@ -86,7 +87,6 @@ class _Parent:
 def _be_worker(plan: Plan, listener: socket.socket, lifeline: int, share: Share) -> NoReturn:
     code = 1
     try:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
         run_worker(plan, listener, lifeline, share)
         code = 0
