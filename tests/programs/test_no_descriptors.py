@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,25 @@ def test_a_server_without_descriptors_waits_and_goes_on(launchers: str, tmp_path
         assert used < 0.5
         assert len(complaints) == 1
         assert server.ask(b"later\n") == b"later\r\n"
+
+
+@pytest.mark.parametrize("chain", [["delcr"], ["cat"], ["recordio", "cat"], ["/nonexistent"]])
+def test_no_connection_leaves_a_descriptor_behind(
+    chain: list[str], launchers: str, tmp_path: Path
+) -> None:
+    environ = {"PATH": f"{launchers}:/bin:/usr/bin"}
+    with running(TcpServer(f"{launchers}/tcpserver", tmp_path, environ)) as server:
+        server.start(["-RHl0"], chain)
+        server.ask(b"x")
+        server.wait_for(" end ", 1)
+        folder = f"/proc/{server.worker()}/fd"
+        before = len(os.listdir(folder))
+
+        for _ in range(30):
+            server.ask(b"x")
+        server.wait_for(" end ", 31)
+
+        assert len(os.listdir(folder)) == before
 
 
 def test_a_program_that_cannot_be_started_for_want_of_descriptors_is_told(

@@ -81,16 +81,26 @@ async def _carry_in(source: ServerStream, target: ServerStream, connection: sock
 async def exit_status_of(pid: int) -> int:
     """Wait for a child; return its exit code, or -N if signal N killed it."""
     loop = asyncio.get_running_loop()
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:  # there is no descriptor left; a thread needs none
+        status = await loop.run_in_executor(None, processes.wait_for, pid)
+    else:
+        await _wait_until_readable(descriptor)
+        status = processes.wait_for(pid)
+    return -(status & 127) if processes.crashed(status) else processes.exit_code(status)
+
+
+async def _wait_until_readable(descriptor: int) -> None:
+    """Wait for an event of a descriptor, then close it."""
+    loop = asyncio.get_running_loop()
     ended = loop.create_future()
-    descriptor = os.pidfd_open(pid)
     loop.add_reader(descriptor, _set, ended)
     try:
         await ended
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
-    status = processes.wait_for(pid)
-    return -(status & 127) if processes.crashed(status) else processes.exit_code(status)
 
 
 def _set(ended: asyncio.Future[None]) -> None:

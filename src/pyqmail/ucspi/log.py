@@ -19,6 +19,7 @@ _HARMLESS: Final = bytes(
     byte if _FIRST_PRINTABLE <= byte <= _LAST_PRINTABLE and byte not in b"%:" else ord("?")
     for byte in range(256)
 )
+_ONE_LINE: Final = bytes(ord("?") if byte in b"\r\n" else byte for byte in range(256))
 
 
 class Log:
@@ -60,7 +61,8 @@ class Log:
 
     def _write(self, level: int, text: bytes) -> None:
         if self._verbosity >= level:
-            os.write(2, b"tcpserver: " + text + b"\n")
+            # One line, whatever is quoted in it.
+            os.write(2, b"tcpserver: " + text.translate(_ONE_LINE) + b"\n")
 
 
 def _both(ends: Ends) -> bytes:

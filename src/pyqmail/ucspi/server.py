@@ -7,6 +7,7 @@ starts workers, and ends them, is `workers.py`.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 from collections import Counter
@@ -35,9 +36,23 @@ _ACCEPTS_AT_ONCE_OF_MANY: Final = 2
 
 _PAUSE: Final = 1  # seconds without accepting when there is no descriptor left
 
-# errno values that mean: no room for another connection at the moment.
-_NO_ROOM: Final = frozenset({12, 23, 24, 105})  # ENOMEM ENFILE EMFILE ENOBUFS
-_CLOSED: Final = 22  # EINVAL: nobody listens there any more
+# Errors of the connection that would have been next, not of the socket; accept(2).
+_OF_THE_PEER: Final = frozenset(
+    {
+        errno.ECONNABORTED,
+        errno.ECONNRESET,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.ENONET,
+        errno.ENOPROTOOPT,
+        errno.EOPNOTSUPP,
+        errno.EPERM,  # a firewall's word
+        errno.EPROTO,
+        errno.ETIMEDOUT,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +128,10 @@ class Worker:
             except BlockingIOError:
                 self._short = False  # nobody waits any more
                 return
-            except ConnectionError:
-                continue  # it was gone before
             except OSError as error:
-                if error.errno == _CLOSED:
+                if error.errno in _OF_THE_PEER:
+                    continue
+                if error.errno == errno.EINVAL:  # nobody listens there any more
                     self._stop()
                 else:
                     self._pause(error)
@@ -131,7 +146,7 @@ class Worker:
         self._rest()
         if not self._short:
             self._plan.log.tell(b"unable to accept for now: " + error_text(error))
-            self._short = error.errno in _NO_ROOM
+            self._short = True
         self._pausing = self._loop.call_later(_PAUSE, self._go_on)
 
     # Connections.

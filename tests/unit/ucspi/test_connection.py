@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
+import os
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ from tests.support.tcpserver import read_all
 from pyqmail.control.cdb import write_cdb
 from pyqmail.errors import TransientFailure
 from pyqmail.system.dns import DnsTrouble
-from pyqmail.ucspi.child import Program, wait_status
+from pyqmail.ucspi.child import Program, exit_status_of, wait_status
 from pyqmail.ucspi.connection import Service, Treatment, hold
 from pyqmail.ucspi.environment import End
 from pyqmail.ucspi.log import EVERYTHING, Log
@@ -169,6 +171,17 @@ def test_a_program_that_cannot_be_run_drops_the_connection(
         "tcpserver: warning: dropping connection, unable to run /nonexistent: file does not exist",
         f"tcpserver: end 7 status {FAILED}",
     ]
+
+
+def test_a_program_is_waited_for_without_a_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_pid: int) -> int:
+        raise OSError(errno.EMFILE, "")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+
+    pid = os.posix_spawn("/bin/sh", ["sh", "-c", "exit 7"], {})
+
+    assert asyncio.run(exit_status_of(pid)) == 7
 
 
 @pytest.mark.parametrize(("status", "waited"), [(0, 0), (100, 25600), (111, 28416), (-9, 9)])

@@ -43,6 +43,13 @@ def test_errors_are_said_unless_silence_is_wanted(capfd: pytest.CaptureFixture[s
     assert said(SILENT, capfd) == []
 
 
+def test_what_is_quoted_cannot_make_a_line(capfd: pytest.CaptureFixture[str]) -> None:
+    Log(ERRORS).drop(b"bad text: a\r\ntcpserver: ok")
+
+    expected = "tcpserver: warning: dropping connection, bad text: a??tcpserver: ok\n"
+    assert capfd.readouterr().err == expected
+
+
 def test_a_line_is_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[bytes] = []
     monkeypatch.setattr(os, "write", lambda _descriptor, data: written.append(data))
