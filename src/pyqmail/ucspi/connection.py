@@ -62,8 +62,10 @@ async def hold(service: Service, connection: socket.socket, remote: End) -> None
     except Failure as failure:
         service.log.drop(failure.text)
         status = failure.exit_code
-    except OSError:
-        pass  # the peer is gone before anything was said
+    except ConnectionError:
+        pass  # the peer is gone; that is no trouble of ours
+    except OSError as error:
+        service.log.drop(f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace"))
     except Exception:  # noqa: BLE001  a crash of one connection touches no other
         _report_crash(service.log, visit.number)
     finally:
@@ -82,30 +84,25 @@ class _Visit:
 
     async def serve(self, connection: socket.socket, stream: SocketStream) -> int:
         """Do all of it, in the original's order; return the exit status."""
-        program = self._service.application
-        if not isinstance(program, Program):
+        application = self._service.application
+        if not isinstance(application, Program):
             self._announce(self._service.next_number())
         try:
-            _set_options(connection, self._service.treatment)
-            _send_banner(connection, self._service.treatment.banner)
-            ends = await self._find_out(End.of(connection.getsockname()))
+            ends = await self._meet(connection)
             rule = self._find_rule(ends)
-            environ = add_variables(self._service.environ, ends)
-            rule.apply(environ)
             if rule.denies:
                 self._decide(ends, denied=True)
                 return PERMANENT
-            if isinstance(program, Program):
-                return await self._run_program(program, environ, connection, ends)
+            environ = add_variables(self._service.environ, ends)
+            rule.apply(environ)
+            if isinstance(application, Program):
+                return await self._run_program(application, environ, connection, ends)
+            self._decide(ends, denied=False)
+            set_number(self.number)
+            return await application(environ, stream)
         finally:
             if not self._announced:
                 self._announce(self._service.next_number())
-        self._decide(ends, denied=False)
-        return await self._run_application(environ, stream)
-
-    async def _run_application(self, environ: Environment, stream: SocketStream) -> int:
-        set_number(self.number)
-        return await self._service.application(environ, stream)
 
     async def _run_program(
         self, program: Program, environ: Environment, connection: socket.socket, ends: Ends
@@ -132,8 +129,14 @@ class _Visit:
             self._announce(self._service.next_number())
         self._service.log.decision(self.number, ends, denied=denied)
 
-    async def _find_out(self, local: End) -> Ends:
+    async def _meet(self, connection: socket.socket) -> Ends:
+        """Prepare the connection, and find out who is at its ends."""
         treatment = self._service.treatment
+        _set_options(connection, treatment)
+        _send_banner(connection, treatment.banner)
+        return await self._find_out(End.of(connection.getsockname()), treatment)
+
+    async def _find_out(self, local: End, treatment: Treatment) -> Ends:
         known = Ends(local, self._remote, treatment.local_name)
         if not (known.local_name is None or treatment.look_up_name or treatment.look_up_user):
             return known

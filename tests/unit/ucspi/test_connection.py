@@ -122,6 +122,25 @@ def test_a_failure_is_told_to_the_log_with_its_text(capfd: pytest.CaptureFixture
     ]
 
 
+def test_a_peer_that_is_gone_is_no_trouble_but_any_other_error_is_told(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    async def lose(_environ: Environment, _stream: ServerStream) -> int:
+        raise ConnectionResetError
+
+    async def stumble(_environ: Environment, _stream: ServerStream) -> int:
+        raise FileNotFoundError(2, "No such file", "control/me")
+
+    visit(lose)
+    visit(stumble)
+
+    told = [line for line in log(capfd) if "warning" in line]
+    assert told == [
+        "tcpserver: warning: dropping connection, "
+        "FileNotFoundError: [Errno 2] No such file: 'control/me'"
+    ]
+
+
 def test_who_is_denied_gets_no_application(
     capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
