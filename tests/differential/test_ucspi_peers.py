@@ -218,7 +218,6 @@ def test_broken_rules_have_the_same_consequences(
 
 
 @pytest.mark.root
-@pytest.mark.xdist_group("port 53")
 @pytest.mark.parametrize("options", [["-R"], ["-Rp"], ["-Rl0"], ["-RH"]])
 @pytest.mark.usefixtures("name_server")
 def test_names_are_looked_up_the_same(options: list[str], bin_folder: str, tmp_path: Path) -> None:
@@ -264,7 +263,7 @@ def ident_server(reply: bytes) -> Iterator[list[bytes]]:
 
 
 @pytest.mark.root
-@pytest.mark.xdist_group("port 53")
+@pytest.mark.xdist_group("port 113")
 @pytest.mark.parametrize("reply", IDENT_REPLIES)
 def test_the_user_at_the_other_end_is_read_the_same(
     reply: bytes, bin_folder: str, tmp_path: Path
@@ -318,7 +317,6 @@ def refusal(folder: str, options: list[str], client: str) -> tuple[int, bytes, b
 
 
 @pytest.mark.root
-@pytest.mark.xdist_group("port 53")
 @pytest.mark.usefixtures("name_server")
 def test_lists_refuse_the_same_clients_with_the_same_words(bin_folder: str) -> None:
     cases = [(options, client) for options in LISTS for client in CLIENTS]

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.dns_stub import SERVER_FAILURE, Table, dns_server
+from tests.support.dns_stub import ADDRESS, SERVER_FAILURE, Table, dns_server
 from tests.support.tcpserver import TcpServer, running
 
 if TYPE_CHECKING:
@@ -157,12 +157,11 @@ def silent_dns() -> Iterator[str]:
     if os.getuid() != 0:
         pytest.skip("needs root: DNSCACHEIP has no port but 53")
     table: Table = {("1.0.0.127.in-addr.arpa.", "PTR"): [SERVER_FAILURE]}
-    with dns_server(table, "127.0.0.54"):
-        yield "127.0.0.54"
+    with dns_server(table):
+        yield ADDRESS
 
 
 @pytest.mark.root
-@pytest.mark.xdist_group("port 53")
 @pytest.mark.parametrize("family", ["127.0.0.1", "::1"])
 def test_tcp_env_finds_the_connection_on_descriptor_0(
     launchers: str, family: str, silent_dns: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from contextlib import contextmanager
@@ -15,7 +16,8 @@ import dns.rrset
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ADDRESS = "127.0.0.53"
+# The original asks port 53 and no other, so each process that tests has an address of its own.
+ADDRESS = f"127.53.{os.getpid() >> 8 & 255}.{os.getpid() & 255 or 1}"
 SERVER_FAILURE = "SERVFAIL"  # in the place of records: answer so
 
 # (name, kind) -> records as zone files have them

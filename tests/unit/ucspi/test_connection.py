@@ -135,10 +135,8 @@ def test_a_peer_that_is_gone_is_no_trouble_but_any_other_error_is_told(
     visit(stumble)
 
     told = [line for line in log(capfd) if "warning" in line]
-    assert told == [
-        "tcpserver: warning: dropping connection, "
-        "FileNotFoundError: [Errno 2] No such file: 'control/me'"
-    ]
+    error = "FileNotFoundError: [Errno 2] No such file: 'control/me'"
+    assert told == [f"tcpserver: warning: dropping connection, {error}"]
 
 
 def test_who_is_denied_gets_no_application(
