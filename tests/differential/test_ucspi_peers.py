@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -331,6 +331,79 @@ def test_lists_refuse_the_same_clients_with_the_same_words(bin_folder: str) -> N
         case for case, *both in zip(cases, theirs, ours, strict=True) if both[0] != both[1]
     ]
     assert differing == []
+
+
+# Clients.
+
+RESPONSE = b"HTTP/1.0 200 OK\r\nX: y\r\n\r\nbody\r\n\r\n \x01\xff\r\x00z\r\nlast"
+SHOW_CLIENT = [
+    "sh",
+    "-c",
+    "env | grep -E '^(TCP|PROTO)' | sed 's/^TCPLOCALPORT=.*/TCPLOCALPORT/' | sort; cat <&6; exit 4",
+]
+
+
+@pytest.fixture(scope="module")
+def web_server() -> Iterator[str]:
+    """Answer every connection with the same response, once a line has come or a second is over."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _peer = listener.accept()
+                except OSError:
+                    return
+                with connection, suppress(OSError):
+                    connection.settimeout(0.2)
+                    with suppress(TimeoutError):
+                        connection.recv(1000)
+                    connection.sendall(RESPONSE)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield str(listener.getsockname()[1])
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "http@ 127.0.0.1 page PORT",
+        "http@ 127.0.0.1 page 1",
+        "tcpcat 127.0.0.1 PORT",
+        "tcpcat 127.0.0.1 1",
+        "mconnect 127.0.0.1 PORT",
+        "mconnect 0 1",
+        "mconnect 0 no-service",
+        "tcpclient -RHl0 0 PORT",
+        "tcpclient -vRHlname -i 127.0.0.8 127.0.0.1 PORT",
+        "tcpclient -v -T2+3 -RHl0 127.0.0.2.127.0.0.1 PORT",
+        "tcpclient -qRHl0 127.0.0.1 1",
+        "tcpclient -RHl0 127.0.0.1 1",
+        "tcpclient -z",
+        "tcpclient 0 PORT",
+    ],
+)
+def test_a_client_says_and_does_the_same(command: str, bin_folder: str, web_server: str) -> None:
+    name, *arguments = command.replace("PORT", web_server).split()
+    if name == "tcpclient" and command != "tcpclient 0 PORT":
+        arguments += SHOW_CLIENT
+
+    outcomes = []
+    for each in (ORIGINALS, bin_folder):
+        answer = subprocess.run(
+            [f"{each}/{name}", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env={"PATH": os.defpath, "DNSCACHEIP": ADDRESS},
+            timeout=60,
+            check=False,
+        )
+        outcomes.append((answer.returncode, answer.stdout, answer.stderr))
+
+    assert outcomes[1] == outcomes[0]
 
 
 # Filters.

@@ -103,6 +103,8 @@ def application(arguments: Sequence[bytes], compose: Compose) -> Application:
     settings = _Settings(arguments)
     inner = compose(settings.program)
     resolvers: list[Resolver] = []  # one, for all connections; made when it is needed
+    if settings.lists:
+        DnsResolver().prepare()  # the library is loaded once, for all workers
 
     async def hold(environ: Environment, stream: ServerStream) -> int:
         if not resolvers:
