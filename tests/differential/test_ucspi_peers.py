@@ -383,6 +383,8 @@ def web_server() -> Iterator[str]:
         "tcpclient -qRHl0 127.0.0.1 1",
         "tcpclient -RHl0 127.0.0.1 1",
         "tcpclient -z",
+        "tcpclient -RHl0 -i 192.0.2.77 0 PORT",
+        "tcpclient -RHl0 -i 1.2.3 0 PORT",
         "tcpclient 0 PORT",
     ],
 )
@@ -428,6 +430,19 @@ def test_what_passes_a_filter_is_the_same(name: str, seed: int, bin_folder: str)
         outcomes.append((process.returncode, out, inward, len(lines) > 1))
 
     assert outcomes[1] == outcomes[0]
+
+
+@pytest.mark.parametrize("name", ["addcr", "delcr"])
+def test_a_filter_says_nothing_of_a_full_disk(name: str, bin_folder: str) -> None:
+    outcomes = []
+    for each in (ORIGINALS, bin_folder):
+        with open("/dev/full", "wb") as full:
+            answer = subprocess.run(
+                [f"{each}/{name}"], input=b"x\n", stdout=full, stderr=subprocess.PIPE, check=False
+            )
+        outcomes.append((answer.returncode, answer.stderr))
+
+    assert outcomes == [(111, b"")] * 2
 
 
 @pytest.mark.parametrize("name", ["addcr", "delcr"])

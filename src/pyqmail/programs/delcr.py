@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pyqmail.errors import SUCCESS
 from pyqmail.programs.run import run
 from pyqmail.ucspi.copying import filter_input
 from pyqmail.ucspi.filters import DelCr
@@ -22,8 +21,7 @@ def main() -> NoReturn:
 
 def delete(_arguments: Sequence[bytes], _environ: Mapping[bytes, bytes]) -> int:
     """Copy descriptor 0 to descriptor 1."""
-    filter_input(DelCr())
-    return SUCCESS
+    return filter_input(DelCr())
 
 
 def application(_arguments: Sequence[bytes], _compose: Compose) -> Application:

@@ -59,7 +59,7 @@ def connect_and_run(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) 
     command_line = CommandLine("tcpclient", arguments, b"dDvqQhHrRi:p:t:T:l:")
     chosen: dict[str, Any] = {}
     for letter, value in command_line:
-        if letter == UNKNOWN:
+        if letter == UNKNOWN or (letter == b"i" and _address(value) is None):
             return _usage()
         chosen |= _meaning_of(letter, value)
     if len(command_line.rest) < _ARGUMENTS:
@@ -102,13 +102,11 @@ def _number(letter: bytes, value: bytes) -> int:
     return int(value)
 
 
-def _address(value: bytes) -> str:
+def _address(value: bytes) -> str | None:
     if b":" in value:
         return value.decode("ascii", "replace")
     addresses = literal_addresses(value)
-    if len(addresses) != 1:
-        raise PermanentFailure(b"option i needs an address: " + value)
-    return addresses[0]
+    return addresses[0] if len(addresses) == 1 else None
 
 
 def _usage() -> int:

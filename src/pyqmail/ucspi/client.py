@@ -80,8 +80,7 @@ async def _try(
         socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM
     )
     try:
-        if options.local_ip or options.local_port:
-            connection.bind((options.local_ip, options.local_port))
+        _bind(connection, options)
         connection.settimeout(0)
         async with asyncio.timeout(timeout):
             await asyncio.get_running_loop().sock_connect(connection, (address, port))
@@ -98,6 +97,15 @@ async def _try(
     if options.verbosity >= EVERYTHING:
         os.write(2, b"tcpclient: connected to %b port %d\n" % (address.encode(), port))
     return connection
+
+
+def _bind(connection: socket.socket, options: Options) -> None:
+    if options.local_ip or options.local_port:
+        try:
+            connection.bind((options.local_ip, options.local_port))
+        except OSError as error:
+            connection.close()
+            raise TransientFailure(b"unable to bind socket: " + error_text(error)) from error
 
 
 def _complain(address: str, port: int, error: OSError | TimeoutError, verbosity: int) -> None:

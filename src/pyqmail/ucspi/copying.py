@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import select
 
+from pyqmail.errors import SUCCESS, TRANSIENT
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,11 +39,18 @@ class Observed:
         self.read_size = read_size
 
 
-def filter_input(filter_: Filter) -> None:
-    """Copy descriptor 0 to descriptor 1 through a filter."""
-    while data := os.read(0, _READ_SIZE):
-        write_all(1, filter_.feed(data))
-    write_all(1, filter_.end())
+def filter_input(filter_: Filter) -> int:
+    """Copy descriptor 0 to descriptor 1 through a filter; return the exit code.
+
+    As ever, that alone tells of trouble.
+    """
+    try:
+        while data := os.read(0, _READ_SIZE):
+            write_all(1, filter_.feed(data))
+        write_all(1, filter_.end())
+    except OSError:
+        return TRANSIENT
+    return SUCCESS
 
 
 def run_between(
@@ -70,10 +79,16 @@ def run_between(
 def _copy_and_exit(
     directions: tuple[Observed, Observed], to_program: int, from_program: int
 ) -> NoReturn:
+    code = TRANSIENT
     try:
         copy_both_ways(directions, to_program, from_program)
+        code = SUCCESS
+    except OSError:
+        pass  # nobody reads what the program says
+    except Exception as error:  # noqa: BLE001  the top of the child
+        os.write(2, f"copying: unexpected {type(error).__name__}: {error}\n".encode())
     finally:
-        os._exit(0)
+        os._exit(code)
 
 
 def copy_both_ways(
