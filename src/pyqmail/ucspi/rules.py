@@ -98,11 +98,11 @@ def _expand(address: bytes, line: bytes) -> list[bytes]:
     if not dash or b"=" in address or b"@" in address:
         return [address]
     head, dot, first = before.rpartition(b".")
-    last, tail = after.partition(b".")[0], after[after.partition(b".")[0].__len__() :]
+    last, last_dot, tail = after.partition(b".")
     if (first + last).strip(_DIGITS):
         raise _wrong(line)
     numbers = range(int(first or b"0"), min(int(last or b"0"), _MAX_BYTE) + 1)
-    return [head + dot + b"%d" % number + tail for number in numbers]
+    return [head + dot + b"%d" % number + last_dot + tail for number in numbers]
 
 
 def _wrong(line: bytes) -> PermanentFailure:
