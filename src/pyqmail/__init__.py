@@ -5,7 +5,9 @@ A message passes these packages once each, in this order:
 ========== ================================================================
 package    what happens there
 ========== ================================================================
+ucspi      a connection is accepted, rules by address are applied
 reception  a session of SMTP, QMTP or QMQP; a local message is made proper
+policy     is the client listed
 queue      message and envelope become files that survive a crash
 send       local or remote, when, how many at once; retry; bounce
 delivery   one recipient: obey `.qmail`, forward, run programs

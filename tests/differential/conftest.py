@@ -22,6 +22,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for argument, is_scenario in (("vector", False), ("scenario", True)):
         if argument in metafunc.fixturenames:
             metafunc.parametrize(argument, cases(scenarios=is_scenario))
+    if "smtp_session" in metafunc.fixturenames:
+        sessions = [case for case in cases(scenarios=False) if case.id.startswith("smtpd-")]
+        metafunc.parametrize("smtp_session", sessions)
 
 
 def cases(*, scenarios: bool) -> list[Any]:

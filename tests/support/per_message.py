@@ -23,6 +23,18 @@ PER_MESSAGE = (
     "sendmail",
 )
 
+# Started for every connection where no application does their work, or by scripts.
+PER_CONNECTION = (
+    "addcr",
+    "argv0",
+    "delcr",
+    "fixcrio",
+    "recordio",
+    "tcp-env",
+    "tcprules",
+    "tcprulescheck",
+)
+
 # What lets a program get as far as its work.
 ENVIRONMENT = {
     "SENDER": "sue@example.org",
@@ -49,4 +61,6 @@ ARGUMENTS = {
     "qmail-local": ["aku", "/", "aku", "", "", "example.org", "sue@example.org", "./Mailbox"],
     "qreceipt": ["aku@example.org"],
     "sendmail": ["aku@example.org"],
+    "tcprules": ["rules.cdb", "rules.tmp"],
+    "tcprulescheck": ["rules.cdb"],
 }

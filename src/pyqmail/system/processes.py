@@ -121,13 +121,18 @@ def start_by_name(
     return _first_that_works(try_path, arguments[0], environ)
 
 
-def execute_by_name(arguments: list[bytes], environ: Mapping[bytes, bytes]) -> NoReturn:
-    """Become the program `arguments[0]`, looked for as in start_by_name(). Raises OSError."""
+def execute_by_name(
+    arguments: list[bytes], environ: Mapping[bytes, bytes], name: bytes | None = None
+) -> NoReturn:
+    """Become the program `name`, looked for as in start_by_name(). Raises OSError.
+
+    Without a `name` it is `arguments[0]`, which the program sees as its own name.
+    """
 
     def try_path(path: bytes) -> int:
         execute(path, arguments, environ)
 
-    _first_that_works(try_path, arguments[0], environ)
+    _first_that_works(try_path, arguments[0] if name is None else name, environ)
     raise AssertionError("a program that was executed has come back")
 
 

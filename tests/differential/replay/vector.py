@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -18,7 +19,12 @@ from tests.differential.replay.words import NormalForm, filled_bytes
 from tests.support.queue_stub import QueueStub
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    # Runs the program of a vector; returns exit code and what it wrote on descriptors 1 and 2.
+    Execute = Callable[
+        [Mapping[str, Any], ScratchHome, Mapping[bytes, bytes]], tuple[int | str, bytes, bytes]
+    ]
 
 NOBODY = 65534
 TIMEOUT = 30  # seconds for one program
@@ -27,7 +33,7 @@ SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 KNOWN_FIELDS = (
     "id about program argv argv0 env control users alias queue no_queue want_queue files home_mode "
     "stdin stdin_type fd1 qq_exit qq_error qq_signal pre as root needs accounts ago ignore_files "
-    "only quirk ehlo server expect"
+    "only sorted quirk ehlo server expect"
 )
 
 
@@ -41,8 +47,13 @@ def why_not(vector: Mapping[str, Any], bin_folder: str) -> str | None:
     return f"needs the accounts {' '.join(missing)}" if missing else None
 
 
-def run(vector: Mapping[str, Any], bin_folder: str) -> dict[str, Any]:
-    """Run a vector in a scratch home of its own; return its outcome in normal form."""
+def run(
+    vector: Mapping[str, Any], bin_folder: str, execute: Execute | None = None
+) -> dict[str, Any]:
+    """Run a vector in a scratch home of its own; return its outcome in normal form.
+
+    `execute` runs the program in another way than as a command.
+    """
     unknown = vector.keys() - set(KNOWN_FIELDS.split())
     assert not unknown, f"the vector says {unknown}, which nobody here obeys"
     with ExitStack() as stack:
@@ -56,11 +67,11 @@ def run(vector: Mapping[str, Any], bin_folder: str) -> dict[str, Any]:
             stack.callback(os.close, descriptor)
         environ = _environ(vector, scratch)
         for argv in vector.get("pre", []):
-            path = f"{bin_folder}/{argv[0]}"
+            path = shutil.which(argv[0], path=f"{bin_folder}:{SYSTEM_PATH}") or argv[0]
             subprocess.run([path, *argv[1:]], env=environ, cwd=scratch.work, check=False, **QUIET)
         before = _look(scratch)
         start = time.time()
-        code, out, err = _execute(vector, scratch, environ)
+        code, out, err = (execute or _execute)(vector, scratch, environ)
         normal = NormalForm(start, time.time(), scratch.places(), vector.get("ago"))
         outcome = _outcome(vector, scratch, normal, before, (code, out, err))
         outcome["queued"] = [
