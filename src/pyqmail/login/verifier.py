@@ -15,7 +15,7 @@ import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.launchers import LAUNCHER
 from pyqmail.errors import Failure, TransientFailure
@@ -33,31 +33,7 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
-    class PasswordClaim(Protocol):
-        """Somebody says that he is `login`, and that his password is `password`."""
-
-        @property
-        def login(self) -> bytes:
-            """Return the name."""
-
-        @property
-        def password(self) -> bytes:
-            """Return the password."""
-
-    class DigestClaim(Protocol):
-        """Somebody says that he is `login`; `digest` is what CRAM-MD5 makes of `challenge`."""
-
-        @property
-        def login(self) -> bytes:
-            """Return the name."""
-
-        @property
-        def challenge(self) -> bytes:
-            """Return what the client was sent."""
-
-        @property
-        def digest(self) -> bytes:
-            """Return what it made of that, in hex."""
+    from pyqmail.protocol.smtp.auth import DigestClaim, PasswordClaim
 
 
 TIMEOUT: Final = 60  # seconds for a checkpassword that is executed

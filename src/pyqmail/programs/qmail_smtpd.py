@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING
 from pyqmail.programs.recipient_check import recipient_check
 from pyqmail.programs.run import home_of, run
 from pyqmail.queue.async_client import AsyncQueue
-from pyqmail.reception.password_program import PasswordProgram
 from pyqmail.reception.smtp import Services, serve
-from pyqmail.system import descriptor3
 from pyqmail.system.streams import DescriptorStream
 from pyqmail.system.tls import Certificates, SecurableStream
 
@@ -102,10 +100,15 @@ class Home:
         if not self._password_program or b"-" in wanted:
             return None
 
-        async def run(fields: bytes) -> int:
-            return await descriptor3.ask(self._password_program, environ, fields)
+        # What knows passwords is large, and most services do not ask for any.
+        from pyqmail.login import verifier  # noqa: PLC0415
 
-        return PasswordProgram(run, checks_digests=b"cram" in wanted.lower())
+        return verifier.Verifier(
+            self._home,
+            self._password_program,
+            environ,
+            checks_digests=b"cram" in wanted.lower(),
+        )
 
 
 def _tell(text: bytes) -> None:
