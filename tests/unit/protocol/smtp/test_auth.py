@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from base64 import b64encode
+from hashlib import pbkdf2_hmac
 
 import pytest
 from scramp import ScramClient
@@ -164,12 +166,45 @@ def test_scram_names_may_hold_commas() -> None:
     assert ScramSha256("chance").begin(b"n,,n=a=2Cb=3Dc,r=x") == KeysWanted(b"a,b=c")
 
 
-def test_a_client_that_wants_channel_binding_is_refused() -> None:
+def test_scram_knows_a_client_that_names_himself_twice() -> None:
     exchange = ScramSha256("chance")
-    exchange.begin(b"p=tls-unique,,n=joe,r=x")
+    assert exchange.begin(b"n,a=joe,n=joe,r=x") == KeysWanted(b"joe")
+    challenge = exchange.take_keys(KEYS)
+    assert isinstance(challenge, Challenge)
+    unproven = b"c=" + b64encode(b"n,a=joe,") + b",r=xchance"
+    spoken = b",".join((b"n=joe,r=x", challenge.data, unproven))
+    salted = pbkdf2_hmac("sha256", b"secret", KEYS.salt, KEYS.iterations)
+    client_key = hmac.digest(salted, b"Client Key", "sha256")
+    signature = hmac.digest(KEYS.stored_key, spoken, "sha256")
+    proof = bytes(a ^ b for a, b in zip(client_key, signature, strict=True))
+
+    answer = exchange.receive(unproven + b",p=" + b64encode(proof))
+
+    assert isinstance(answer, Challenge)
+    assert exchange.receive(b"") == Proven(b"joe")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"r=", b"r=x"),
+        (b"c=", b"c=x"),
+        (b",p=", b",m=1,p="),
+        (b",p=", b",p=!"),
+        (b",p=", b",p=AAAA"),
+        (b",p=", b",q="),
+    ],
+)
+def test_scram_wants_to_hear_its_own_nonce_and_a_whole_proof(old: bytes, new: bytes) -> None:
+    exchange, _, final = scram("secret")
 
     with pytest.raises(AuthenticationRefused):
-        exchange.take_keys(KEYS)
+        exchange.receive(final.replace(old, new))
+
+
+def test_a_client_that_wants_channel_binding_is_refused() -> None:
+    with pytest.raises(AuthenticationRefused):
+        ScramSha256("chance").begin(b"p=tls-unique,,n=joe,r=x")
 
 
 @pytest.mark.parametrize("mechanism", [b"PLAIN", b"LOGIN", b"CRAM-MD5", b"SCRAM-SHA-256"])
