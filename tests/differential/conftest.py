@@ -22,6 +22,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for argument, is_scenario in (("vector", False), ("scenario", True)):
         if argument in metafunc.fixturenames:
             metafunc.parametrize(argument, cases(scenarios=is_scenario))
+    if "smtp_session" in metafunc.fixturenames:
+        sessions = [case for case in cases(scenarios=False) if case.id.startswith("smtpd-")]
+        metafunc.parametrize("smtp_session", sessions)
 
 
 def cases(*, scenarios: bool) -> list[Any]:
@@ -40,6 +43,8 @@ def _case(vector: dict[str, Any]) -> Any:
     if any(account.startswith("mv") for account in vector.get("needs", [])):
         # The scenarios change the homes of these users: one worker runs all of them.
         marks = [*marks, pytest.mark.xdist_group("scenarios")]
+    if "port" in vector.get("server", {}):
+        marks = [*marks, pytest.mark.xdist_group("servers")]  # only one can listen
     return pytest.param(vector, id=vector["id"], marks=marks)
 
 

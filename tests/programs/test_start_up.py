@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from tests.support.launchers import PACKAGE, program_names
-from tests.support.per_message import ARGUMENTS, ENVIRONMENT, PER_MESSAGE
+from tests.support.per_message import ARGUMENTS, ENVIRONMENT, PER_CONNECTION, PER_MESSAGE
 
 pytestmark = pytest.mark.process
 
@@ -33,7 +33,9 @@ launch({home!r})
 """
 
 
-@pytest.mark.parametrize("name", [name for name in PER_MESSAGE if name in program_names()])
+@pytest.mark.parametrize(
+    "name", [name for name in (*PER_MESSAGE, *PER_CONNECTION) if name in program_names()]
+)
 def test_a_program_of_every_message_imports_nothing_expensive(
     name: str, tmp_path: os.PathLike[str]
 ) -> None:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.smtp import converse
 
-from pyqmail.protocol.smtp.server import MAX_COMMAND_LINE, State
+from pyqmail.protocol.smtp.server import MAX_COMMAND_LINE
+from pyqmail.protocol.smtp.states import State
 
 DIALOG = (
     b"EHLO client.example.net\r\nMAIL FROM:<sue@example.net> SIZE=100\r\n"
@@ -18,10 +19,20 @@ DIALOG = (
     b"RCPT TO:<ann@example.org>\r\nDATA\r\nsecond\r\n.\r\nQUIT\r\n"
 )
 
+LATER_DIALOG = (
+    b"AUTH PLAIN\r\n\r\nAGpvZQBz\r\nAUTH PLAIN\r\n*\r\nAUTH PLAIN !\r\nXCLIENT NAME=x\r\n"
+    b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 8\r\none\r\ntwBDAT 5 LAST\r\no\r\n.\r"
+    b"BDAT 6 LAST\r\nQUIT\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 4\r\na\nbcBDAT 2 LAST\r\n\r\n"
+    b"MAIL FROM:<e@f>\r\nRCPT TO:<c@d>\r\nBDAT 2\r\na\rRSET\r\nRSET\r\nNOOP\r\n"
+    b"STARTTLS\r\n"
+)
+
 WORDS = [
     b"EHLO x", b"HELO", b"MAIL FROM:<a@b>", b"RCPT TO:<c@d>", b"RCPT TO:<nobody@example.org>",
     b"DATA", b"RSET", b"NOOP", b"QUIT", b"\r\n", b"\r\n", b"\r\n", b"\r", b"\n", b".", b"\r\n.\r\n",
-    b"..", b"\0", b" ", b"<", b">", b'"', b"\\", b"x" * MAX_COMMAND_LINE, b"\xff",
+    b"BDAT 7\r\n", b"BDAT 20 LAST\r\n", b"BDAT 0 LAST\r\n", b"BDAT x\r\n", b"AUTH PLAIN",
+    b"AUTH LOGIN", b"*\r\n", b"XCLIENT ADDR=192.0.2.1", b"GET / HTTP/1.1", b"\x16\x03", b"=",
+    b"AGpvZQBz\r\n", b"..", b"\0", b" ", b"<", b">", b'"', b"\\", b"x" * MAX_COMMAND_LINE, b"\xff",
 ]  # fmt: skip
 
 
@@ -33,6 +44,11 @@ def cut(wire: bytes, cuts: list[int]) -> list[bytes]:
 @given(cuts=st.lists(st.integers(0, len(DIALOG))))
 def test_where_the_stream_is_cut_changes_nothing(cuts: list[int]) -> None:
     assert converse(cut(DIALOG, cuts)) == converse([DIALOG])
+
+
+@given(cuts=st.lists(st.integers(0, len(LATER_DIALOG))))
+def test_where_chunks_and_authentication_are_cut_changes_nothing(cuts: list[int]) -> None:
+    assert converse(cut(LATER_DIALOG, cuts)) == converse([LATER_DIALOG])
 
 
 @settings(deadline=None)

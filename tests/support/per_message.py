@@ -17,9 +17,22 @@ PER_MESSAGE = (
     "qmail-getpw",
     "qmail-inject",
     "qmail-local",
+    "qmail-qmqpc",
     "qmail-queue",
     "qreceipt",
     "sendmail",
+)
+
+# Started for every connection where no application does their work, or by scripts.
+PER_CONNECTION = (
+    "addcr",
+    "argv0",
+    "delcr",
+    "fixcrio",
+    "recordio",
+    "tcp-env",
+    "tcprules",
+    "tcprulescheck",
 )
 
 # What lets a program get as far as its work.
@@ -48,4 +61,6 @@ ARGUMENTS = {
     "qmail-local": ["aku", "/", "aku", "", "", "example.org", "sue@example.org", "./Mailbox"],
     "qreceipt": ["aku@example.org"],
     "sendmail": ["aku@example.org"],
+    "tcprules": ["rules.cdb", "rules.tmp"],
+    "tcprulescheck": ["rules.cdb"],
 }

@@ -49,11 +49,12 @@ def draft(
     body: bytes = b"Subject: x\n\nhello\n",
     reverse_path: bytes = b"sue@example.net",
     forward_paths: Sequence[bytes] = (b"joe@example.org",),
+    additions: Sequence[bytes] = (),
 ) -> Draft:
     """Write a message, and leave it unaccepted."""
     draft = intake.begin(UID, PID)
     draft.write(body)
-    envelope = encode_envelope(reverse_path, forward_paths)
+    envelope = encode_envelope(reverse_path, forward_paths, additions)
     draft.write_envelope(EnvelopeParser().feed(envelope))
     return draft
 

@@ -22,7 +22,7 @@ class MemoryStream:
     """
 
     def __init__(self, pieces: Iterable[bytes], *, patient: bool = False) -> None:
-        self._pieces = list(pieces)
+        self._pieces = pieces if isinstance(pieces, list) else list(pieces)
         self._patient = patient
         self._output = b""
         self.heard: list[bytes] = []
@@ -39,6 +39,9 @@ class MemoryStream:
     async def write(self, data: bytes) -> None:
         """Take what the server says."""
         self._output += data
+
+    async def start_tls(self, _context: object) -> None:
+        """Go on in the clear: what TLS does to the bytes is not what is tested here."""
 
     def pause(self) -> None:
         """Note what was heard so far."""
@@ -58,6 +61,7 @@ class Queued:
     reverse_path: bytes
     forward_paths: list[bytes]
     message: bytes
+    additions: list[bytes] = field(default_factory=list)
 
 
 @dataclass
@@ -66,10 +70,15 @@ class MemoryQueue:
 
     failure: Failure | None = None
     broken: bool = False
+    knows_additions: bool = False
     queued: list[Queued] = field(default_factory=list)
     withdrawn: list[bytes] = field(default_factory=list)
     abandoned: int = 0
     largest_write: int = 0
+
+    def keeps_additions(self, _environ: Mapping[bytes, bytes]) -> bool:
+        """Say whether DSN is offered."""
+        return self.knows_additions
 
     async def open(self, _environ: Mapping[bytes, bytes]) -> MemoryMessage:
         """Begin a message."""
@@ -91,12 +100,19 @@ class MemoryMessage:
         self._message += data
         self._queue.largest_write = max(self._queue.largest_write, len(data))
 
-    async def commit(self, reverse_path: bytes, forward_paths: Sequence[bytes]) -> int:
+    async def commit(
+        self,
+        reverse_path: bytes,
+        forward_paths: Sequence[bytes],
+        additions: Sequence[bytes] = (),
+    ) -> int:
         """Queue the message, or fail as the queue is told to."""
         self._open = False
         if self._queue.failure is not None:
             raise self._queue.failure
-        self._queue.queued.append(Queued(reverse_path, list(forward_paths), self._message))
+        self._queue.queued.append(
+            Queued(reverse_path, list(forward_paths), self._message, list(additions))
+        )
         return 4711
 
     async def withdraw(self) -> None:

@@ -6,18 +6,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pyqmail.protocol.smtp.events import (
+    Authenticate,
+    AuthenticationResponse,
+    Chunk,
     Data,
-    Hello,
     Mail,
     MessageBroken,
     MessageData,
     MessageEnd,
-    Quit,
     Recipient,
     Reset,
+    StartTls,
 )
 from pyqmail.protocol.smtp.reply import FLUSHED, GO_AHEAD, OK, Reply, reply
-from pyqmail.protocol.smtp.server import ServerSession, State
+from pyqmail.protocol.smtp.server import ServerSession
+from pyqmail.protocol.smtp.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,6 +28,17 @@ if TYPE_CHECKING:
     from pyqmail.protocol.smtp.events import Event
 
 REFUSED = b"nobody@example.org"  # the one recipient that is not taken
+
+ANSWERS: dict[type[Event], Reply | None] = {
+    Data: GO_AHEAD,
+    MessageData: None,
+    MessageBroken: None,
+    Chunk: None,
+    Reset: FLUSHED,
+    StartTls: reply(220, b"ready for tls"),
+    Authenticate: reply(235, b"ok, go ahead (#2.0.0)"),
+    AuthenticationResponse: reply(235, b"ok, go ahead (#2.0.0)"),
+}
 
 
 @dataclass
@@ -41,6 +55,7 @@ class Server:
 
     def __init__(self) -> None:
         self.session = ServerSession()
+        self.session.offer(b"STARTTLS", b"AUTH", b"XCLIENT")
         self.outcome = Outcome()
         self.seen: list[Event] = []
         self._reverse_path = b""
@@ -62,26 +77,21 @@ class Server:
         match event:
             case Mail():
                 self._reverse_path, self._forward_paths = event.reverse_path, []
+                self._message = b""
             case Recipient(forward_path) if forward_path == REFUSED:
                 return reply(550, b"no such mailbox (#5.1.1)")
             case Recipient():
                 self._forward_paths.append(event.forward_path)
             case Data():
                 self._message = b""
-                return GO_AHEAD
             case MessageData():
                 self._message += event.data
-                return None
-            case MessageBroken():
-                return None
             case MessageEnd():
                 envelope = self._reverse_path, tuple(self._forward_paths)
                 self.outcome.messages.append((*envelope, self._message))
-            case Reset():
-                return FLUSHED
-            case Hello() | Quit():
-                pass
-        return OK
+            case Authenticate(initial=None) | AuthenticationResponse(b""):
+                return reply(334, b"")
+        return ANSWERS.get(type(event), OK)
 
 
 def converse(pieces: Iterable[bytes]) -> Outcome:

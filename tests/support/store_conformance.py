@@ -66,6 +66,26 @@ def addresses(store: Store, number: int) -> dict[str, list[tuple[bytes, bool]]]:
 
 
 class StoreConformance:
+    def test_wishes_are_kept_as_long_as_the_message(self, queue: Queue) -> None:
+        wishes = [b"RET=HDRS ", b"NOTIFY=NEVER TO=joe@example.org"]
+        number = accept_one(queue, additions=wishes)
+        with queue[1].open_envelope(number) as envelope:
+            assert list(envelope) == [b"joe@example.org"]
+        assert list(queue[1].read_wishes(number)) == wishes
+
+        queue[1].settle(number, b"sue@example.net", BIRTH, [LOCAL])
+
+        assert list(queue[1].read_wishes(number)) == wishes
+        assert queue[1].read_settled(number).reverse_path == b"sue@example.net"
+
+    def test_most_messages_come_without_wishes(self, queue: Queue) -> None:
+        number = accept_one(queue)
+        assert list(queue[1].read_wishes(number)) == []
+
+        queue[1].settle(number, b"sue@example.net", BIRTH, [LOCAL])
+
+        assert list(queue[1].read_wishes(number)) == []
+
     def test_an_accepted_message_is_new_and_whole(self, queue: Queue) -> None:
         number = accept_one(queue, body=b"To: x\n\n\0\xff\r\n")
 

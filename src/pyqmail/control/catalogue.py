@@ -122,6 +122,13 @@ ORIGINAL: Final = (
 # Files that the original does not know; some are of well-known extensions.
 ADDITIONS: Final = (
     _list(
+        "authsenders",
+        "qmail-smtpd",
+        "Who is authenticated may send as {} (login:address).",
+        "Who is authenticated may send as anybody.",
+    ),
+    _number("authwithouttls", "qmail-smtpd", "Passwords are taken without TLS: {} (0 is no).", 0),
+    _list(
         "badrcptto",
         "qmail-smtpd",
         "{} not accepted in RCPT TO.",
@@ -134,11 +141,39 @@ ADDITIONS: Final = (
         "Bounces return {} bytes of a message at most; 0: all of it.",
         0,
     ),
+    _list(
+        "checkpassword",
+        "checkpassword",
+        "Passwords are looked for in {}.",
+        "Passwords are looked for in users; in a system home in shadow, too.",
+    ),
     ControlFile(
         "defaultdelivery", Kind.TEXT, "qmailctl", "./Mailbox", "The default delivery is {}."
     ),
+    _number("maxerrors", "qmail-smtpd", "SMTP sessions end after {} errors; 0: never.", 100),
+    _number("maxjunk", "qmail-smtpd", "SMTP sessions end after {} idle commands; 0: never.", 1000),
+    _number("maxrcpt", "qmail-smtpd", "SMTP messages have at most {} recipients.", 10000),
     _line("outgoingip", "qmail-remote", "SMTP client connections come from {}.", "any"),
+    _list(
+        "proxypeers",
+        "qmail-smtpd",
+        "SMTP clients at {} must speak the PROXY protocol.",
+        "No SMTP client is a proxy.",
+    ),
+    _number("recipientcheck", "qmail-smtpd", "Unknown recipients are refused: {} (0 is no).", 1),
     _line("resolver", "qmail-remote", "Name server: {}.", "/etc/resolv.conf"),
+    # The sentence has no place for what the file holds: a key.
+    ControlFile("servercert.pem", Kind.TEXT, "qmail-smtpd", "none", "There is a certificate."),
+    _number("smtputf8", "qmail-smtpd", "SMTPUTF8 is offered: {} (0 is no).", 1),
+    _number("tarpitcount", "qmail-smtpd", "SMTP recipients are free up to {}; 0: all are.", 0),
+    _number("tarpitdelay", "qmail-smtpd", "SMTP recipients beyond them cost {} seconds.", 5),
+    _line("tlsserverciphers", "qmail-smtpd", "Ciphers of TLS 1.2 are {}.", "DEFAULT"),
+    _list(
+        "xclientpeers",
+        "qmail-smtpd",
+        "SMTP clients at {} may say XCLIENT.",
+        "No SMTP client may say XCLIENT.",
+    ),
 )
 
 CATALOGUE: Final = (*ORIGINAL, *ADDITIONS)

@@ -35,6 +35,10 @@ class CdbError(TransientFailure):
     """The database cannot be read, or is damaged; an absent one raises FileNotFoundError."""
 
 
+class DamagedCdbError(CdbError):
+    """The file is there and can be read, but is no database, or not a whole one."""
+
+
 def hash_of(key: bytes) -> int:
     """Return the 32-bit hash of `key`."""
     value = 5381
@@ -114,8 +118,8 @@ class Cdb:
             raise self._damaged()
         return middle, end
 
-    def _damaged(self) -> CdbError:
-        return CdbError(os.fsencode(self._path) + b": damaged database")
+    def _damaged(self) -> DamagedCdbError:
+        return DamagedCdbError(os.fsencode(self._path) + b": damaged database")
 
 
 def _map_file(path: str) -> mmap.mmap | bytes:

@@ -26,9 +26,11 @@ from pyqmail.control.files import (
 from pyqmail.control.launchers import LAUNCHER
 from pyqmail.control.maps import ConstantMap
 from pyqmail.control.roles import Roles, roles_of
-from pyqmail.errors import Failure
+from pyqmail.errors import Failure, TransientFailure
 from pyqmail.home.launchers import interpreter_of
 from pyqmail.home.setup import ALIASES, FOLDERS
+from pyqmail.login import passwords
+from pyqmail.login.sources import login_of
 from pyqmail.queue import layout
 from pyqmail.system import errnos
 
@@ -41,6 +43,7 @@ WARNING: Final = "warning"
 _OF_PRIVATE_HOMES: Final = ("home", "run")  # in a system home, qmail-start makes the second
 _HIDDEN: Final = "cannot be looked at: run this as root or as the owner"
 _FIELDS_TO_HOME: Final = 4  # of a record of users/cdb: user, uid, gid, home
+_OTHERS: Final = 0o007
 _WORLD_WRITABLE: Final = 0o002  # qmail-local refuses such a home; qmail's conf-patrn
 
 
@@ -59,6 +62,7 @@ def check_home(home: str) -> list[Finding]:
         roles = roles_of(home)
         findings = [*_check_folders(home, roles), *_check_controls(home), *_check_users(home)]
         findings += [*_check_aliases(home), *_check_programs(home), *_check_queue(home, roles)]
+        findings += _check_passwords(home)
     except Failure as failure:
         return [Finding(ERROR, home, str(failure))]
     return findings
@@ -97,6 +101,22 @@ def _check_programs(home: str) -> Iterator[Finding]:
     if not os.access(interpreter, os.X_OK):
         text = f"cannot execute {interpreter}: run qmailctl setup"
         yield Finding(ERROR, f"bin/{LAUNCHER}", text)
+
+
+def _check_passwords(home: str) -> Iterator[Finding]:
+    """Look whether users/passwd can be read, by few, and whether its users are users."""
+    try:
+        for entry in passwords.entries(home):
+            login_of(home, entry.name)
+    except ControlError as error:
+        if os.access(os.path.join(home, passwords.PATH), os.R_OK):  # else it is not ours to read
+            yield _finding_of(error)
+    except TransientFailure as failure:
+        yield Finding(ERROR, passwords.PATH, f"{failure}: nobody can log in so")
+    path = os.path.join(home, passwords.PATH)
+    if os.path.exists(path) and os.stat(path).st_mode & _OTHERS:
+        text = f"others can read it, and guess passwords: chmod o= {passwords.PATH}"
+        yield Finding(ERROR, passwords.PATH, text)
 
 
 def _check_path(home: str, name: str, owner: int, mode: int) -> Iterator[Finding]:

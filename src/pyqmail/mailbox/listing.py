@@ -26,7 +26,7 @@ class Entry:
 
 
 def list_messages(maildir: str, now: int, folders: Sequence[str] = FOLDERS) -> list[Entry]:
-    """Return the messages in the order in which they came.
+    """Return the messages in the order in which they came, always the same.
 
     Those of the current second are left for the next time, since more of that
     second may still come. Raises OSError with the name of a folder that
@@ -39,7 +39,8 @@ def list_messages(maildir: str, now: int, folders: Sequence[str] = FOLDERS) -> l
             time = _time_of(os.path.join(maildir, path))
             if time is not None and time < now:
                 entries.append(Entry(path, time))
-    entries.sort(key=lambda entry: entry.time)
+    # By name where times are equal: else messages would change places between two sessions.
+    entries.sort(key=lambda entry: (entry.time, os.path.basename(entry.name)))
     return entries
 
 

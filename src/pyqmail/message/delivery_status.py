@@ -66,21 +66,24 @@ def is_international(recipient: bytes) -> bool:
     return not recipient.isascii() and _is_utf8(recipient)
 
 
-def message_fields(reporting_mta: bytes, arrival: int) -> bytes:
+def message_fields(reporting_mta: bytes, arrival: int, envelope_id: bytes = b"") -> bytes:
     """Return the fields about the message as a whole (RFC 3464 §2.2)."""
-    return b"Reporting-MTA: dns; %b\nArrival-Date: %b\n" % (
+    original = b"Original-Envelope-Id: %b\n" % envelope_id.translate(_ASCII_ONLY)
+    return (original if envelope_id else b"") + b"Reporting-MTA: dns; %b\nArrival-Date: %b\n" % (
         reporting_mta[:MAX_DOMAIN].translate(_ASCII_ONLY),
         rfc822_date(arrival),
     )
 
 
-def recipient_fields(failure: Failure, *, international: bool) -> bytes:
+def recipient_fields(failure: Failure, *, international: bool, original: bytes = b"") -> bytes:
     """Return the fields about one recipient (RFC 3464 §2.3), after their empty line.
 
-    `international`: they go into a part of `UTF8_TYPE`.
+    `international`: they go into a part of `UTF8_TYPE`. `original` is the
+    recipient as the sender wrote it, with its type.
     """
     reply = _quoted_reply(failure.text)
-    fields = [
+    fields = [b"Original-Recipient: " + original.translate(_ASCII_ONLY)] if original else []
+    fields += [
         b"Final-Recipient: " + _typed_address(failure.recipient),
         b"Action: failed",
         b"Status: " + _status(failure.text, reply),

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Final
 
+    from pyqmail.message.wishes import Wishes
+
     # Gives the pieces of a text, from its beginning, each time it is called.
     Text = Callable[[], Iterable[bytes]]
 
@@ -27,12 +29,22 @@ class Report:
     """A failure, told to people and to programs.
 
     `text` is for people; `notes` is what it says about the recipients, and
-    `message` what is returned. `arrival` is when the message came to `host`.
+    `message` what is returned. `arrival` is when the message came to `host`;
+    `wishes` are what its sender asked for.
     """
 
-    __slots__ = ("_arrival", "_host", "_message", "_notes", "_text")
+    __slots__ = ("_arrival", "_host", "_message", "_notes", "_text", "_wishes")
 
-    def __init__(self, text: Text, notes: Text, message: Text, host: bytes, arrival: int) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917  what a report is made of
+        self,
+        text: Text,
+        notes: Text,
+        message: Text,
+        host: bytes,
+        arrival: int,
+        wishes: Wishes | None = None,
+    ) -> None:
+        self._wishes = wishes
         self._text = text
         self._notes = notes
         self._message = message
@@ -81,11 +93,14 @@ class Report:
             _Label(b"text/plain; charset=" + characters.charset, text.encoding),
             self._status_label(is_ascii=characters.charset == b"us-ascii"),
             # RFC 6533 §5: what RFC 5322 cannot say is no message/rfc822.
-            _Label(
-                b"message/global" if header.is_international else b"message/rfc822",
-                message.encoding,
-            ),
+            _Label(self._message_type(international=header.is_international), message.encoding),
         )
+
+    def _message_type(self, *, international: bool) -> bytes:
+        if self._wishes is not None and self._wishes.returns_header_only:
+            # RFC 6522 §4, RFC 6533 §5
+            return b"message/global-headers" if international else b"text/rfc822-headers"
+        return b"message/global" if international else b"message/rfc822"
 
     def _status_label(self, *, is_ascii: bool) -> _Label:
         if not is_ascii and any(
@@ -96,9 +111,14 @@ class Report:
         return _Label(delivery_status.ASCII_TYPE, b"7bit")
 
     def _status(self, *, international: bool) -> Iterator[bytes]:
-        yield delivery_status.message_fields(self._host, self._arrival)
+        wishes = self._wishes
+        envelope_id = b"" if wishes is None else wishes.original_envelope_id
+        yield delivery_status.message_fields(self._host, self._arrival, envelope_id)
         for failure in delivery_status.parse_notes(self._notes()):
-            yield delivery_status.recipient_fields(failure, international=international)
+            original = b"" if wishes is None else wishes.of(failure.recipient).original_recipient
+            yield delivery_status.recipient_fields(
+                failure, international=international, original=original
+            )
 
 
 class _Label:

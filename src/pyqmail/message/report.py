@@ -31,6 +31,7 @@ I tried to deliver a bounce message to this address, but the bounce bounced!
 
 """
 _BREAK = b"--- Below this line is a copy of the message.\n"
+_BREAK_OF_A_HEADER = b"--- Below this line is the header of the message.\n\n"
 _BREAK_OF_A_DOUBLE_BOUNCE = b"--- Below this line is the original bounce.\n"
 _CUT = b"It is too long to be returned whole: these are the first %d of its %d bytes.\n"
 
@@ -91,10 +92,14 @@ def introduction(bounce_host: bytes, *, double: bool = False) -> bytes:
     return (_INTRODUCTION_OF_A_DOUBLE_BOUNCE if double else _INTRODUCTION) % bounce_host
 
 
-def break_paragraph(size: int, limit: int = 0, *, double: bool = False) -> bytes:
+def break_paragraph(
+    size: int, limit: int = 0, *, double: bool = False, header_only: bool = False
+) -> bytes:
     """Return what stands between the notes and the copy of a message of `size` bytes.
 
     It says so if the copy ends after `limit` bytes; 0 means that it never does.
     """
+    if header_only:
+        return _BREAK_OF_A_HEADER
     cut = _CUT % (limit, size) if 0 < limit < size else b""
     return (_BREAK_OF_A_DOUBLE_BOUNCE if double else _BREAK) + cut + b"\n"

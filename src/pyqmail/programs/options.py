@@ -22,19 +22,31 @@ class Options:
     `accepted` lists the letters, each followed by `:` if it takes a value, or
     by `::` if its value can only be the rest of its word. A letter that is not
     in it, or has no value, is said on descriptor 2 and comes out as UNKNOWN; the
-    caller decides whether it goes on.
+    caller decides whether it goes on. `words` are options that the original does
+    not have: `--WORD VALUE` or `--WORD=VALUE`.
     """
 
-    def __init__(self, program: str, arguments: Sequence[bytes], accepted: bytes) -> None:
+    def __init__(
+        self,
+        program: str,
+        arguments: Sequence[bytes],
+        accepted: bytes,
+        words: Sequence[bytes] = (),
+    ) -> None:
         self.rest = list(arguments)
         self._program = program.encode()
         self._accepted = accepted
+        self._words = words
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         while self.rest and self.rest[0][:1] == b"-" and self.rest[0] != b"-":
             word = self.rest.pop(0)
             if word.startswith(b"--"):
-                return
+                name, equals, value = word[2:].partition(b"=")
+                if name not in self._words or not (equals or self.rest):
+                    return
+                yield name, value if equals else self.rest.pop(0)
+                continue
             yield from self._word(word[1:])
 
     def _word(self, letters: bytes) -> Iterator[tuple[bytes, bytes]]:

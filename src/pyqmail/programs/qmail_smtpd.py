@@ -1,23 +1,31 @@
 """qmail-smtpd - receive mail via SMTP. See qmail-smtpd(8).
 
-Runs as qmaild under tcpserver, inetd or `sendmail -bs`, one session on
-descriptors 0 and 1. It reads control files and hands messages to the queue;
-it writes nothing itself.
+Runs as qmaild under tcpserver, inetd or `sendmail -bs`. It reads control files
+and hands messages to the queue; it writes nothing itself. As a command it
+holds one session on descriptors 0 and 1; tcpserver runs the same as an
+application, many sessions in one process.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pyqmail.programs.recipient_check import recipient_check
 from pyqmail.programs.run import home_of, run
 from pyqmail.queue.async_client import AsyncQueue
-from pyqmail.reception.smtp import serve
+from pyqmail.reception.smtp import Services, serve
 from pyqmail.system.streams import DescriptorStream
+from pyqmail.system.tls import Certificates, SecurableStream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from typing import NoReturn
+
+    from pyqmail.protocol.smtp.auth import Verifier
+    from pyqmail.system.streams import ServerStream
 
 
 def main() -> NoReturn:
@@ -25,17 +33,83 @@ def main() -> NoReturn:
     run("qmail-smtpd", hold_session)
 
 
-def hold_session(_arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
+def hold_session(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
     """Hold one session on descriptors 0 and 1; return its exit status.
 
     Nothing is written on descriptor 2: under inetd it is the client, too.
     """
-    return asyncio.run(_hold(home_of(environ), dict(environ)))
+    return asyncio.run(_hold(arguments, dict(environ)))
 
 
-async def _hold(home: str, environ: Mapping[bytes, bytes]) -> int:
-    queue = AsyncQueue(home)
+async def _hold(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
+    home = Home(home_of(environ), arguments)
+    stream = SecurableStream(DescriptorStream())
     try:
-        return await serve(home, environ, DescriptorStream(), queue)
+        return await home.serve(environ, stream)
     finally:
-        queue.close()
+        await stream.end_tls()
+        home.close()
+
+
+def application(
+    arguments: Sequence[bytes], _compose: object
+) -> Callable[[Mapping[bytes, bytes], ServerStream], Awaitable[int]]:
+    """Return qmail-smtpd as an application of tcpserver; see docs/ucspi.md."""
+    homes: dict[str, Home] = {}
+
+    async def hold(environ: Mapping[bytes, bytes], stream: ServerStream) -> int:
+        name = home_of(environ)
+        if name not in homes:
+            homes[name] = Home(name, arguments, _tell)
+        return await homes[name].serve(environ, stream)
+
+    return hold
+
+
+class Home:
+    """What the sessions of one process share."""
+
+    def __init__(
+        self,
+        home: str,
+        arguments: Sequence[bytes],
+        log: Callable[[bytes], None] | None = None,
+    ) -> None:
+        self._home = home
+        self._password_program = arguments[1:]  # behind the name of the host
+        self._queue = AsyncQueue(home)
+        self._services = Services(
+            recipient_exists=recipient_check(home),
+            certificates=Certificates(os.path.join(home, "control/servercert.pem")),
+            host=arguments[0] if arguments else b"",
+            log=log,
+        )
+
+    async def serve(self, environ: Mapping[bytes, bytes], stream: ServerStream) -> int:
+        """Hold one session."""
+        services = replace(self._services, verifier=self._verifier(environ))
+        return await serve(self._home, environ, stream, self._queue, services)
+
+    def close(self) -> None:
+        """Let go of the queue."""
+        self._queue.close()
+
+    def _verifier(self, environ: Mapping[bytes, bytes]) -> Verifier | None:
+        """Return who knows passwords, if the arguments name a program and SMTPAUTH allows it."""
+        wanted = environ.get(b"SMTPAUTH", b"")
+        if not self._password_program or b"-" in wanted:
+            return None
+
+        # What knows passwords is large, and most services do not ask for any.
+        from pyqmail.login import verifier  # noqa: PLC0415
+
+        return verifier.Verifier(
+            self._home,
+            self._password_program,
+            environ,
+            checks_digests=b"cram" in wanted.lower(),
+        )
+
+
+def _tell(text: bytes) -> None:
+    os.write(2, b"qmail-smtpd: " + text + b"\n")

@@ -18,7 +18,7 @@ import typer
 
 from pyqmail.control.roles import leave_root
 from pyqmail.errors import PERMANENT, SUCCESS, TRANSIENT, PermanentFailure, TransientFailure
-from pyqmail.home import checking, mailboxes
+from pyqmail.home import checking, credentials, mailboxes
 from pyqmail.home.ownership import become_owner, require_home, require_queue
 from pyqmail.home.running import run_home
 from pyqmail.home.setup import setup as make_home
@@ -123,11 +123,56 @@ def _who_asked() -> str | None:
 
 
 @user_app.command("add")
-def add_user(name: Name, home: Home = None) -> None:
+def add_user(
+    name: Name,
+    home: Home = None,
+    *,
+    with_password: Annotated[
+        bool, typer.Option("--password", help="Ask for a password to read mail with.")
+    ] = False,
+) -> None:
     """Give NAME a mailbox."""
     path = _home(home)
-    user = mailboxes.add_user(path, os.fsencode(name), become_owner(path))
+    owner = become_owner(path)
+    password = _ask_password() if with_password else None
+    user = mailboxes.add_user(path, os.fsencode(name), owner)
+    if password is not None:
+        credentials.set_password(path, user.name, password, scram=True, plain=False)
     print(f"Mail for {name} goes to {user.folder}/Maildir.")
+
+
+@user_app.command("passwd")
+def set_password(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A user; with @ in a domain.")],
+    home: Home = None,
+    *,
+    without_scram: Annotated[
+        bool, typer.Option("--no-scram", help="Keep nothing for SCRAM-SHA-256.")
+    ] = False,
+    in_plain: Annotated[
+        bool, typer.Option("--plain", help="Keep the password itself, for CRAM-MD5 and APOP.")
+    ] = False,
+    removed: Annotated[bool, typer.Option("--remove", help="Let NAME log in no more.")] = False,
+) -> None:
+    """Set the password of NAME: asked for on a terminal, else the first line of input."""
+    path = _home(home)
+    credentials.enter(path)
+    user = os.fsencode(name)
+    if removed:
+        if not credentials.remove_password(path, user):
+            raise PermanentFailure(user + b" has no password")
+        print(f"{name} cannot log in any more.")
+        return
+    password = _ask_password()
+    credentials.set_password(path, user, password, scram=not without_scram, plain=in_plain)
+    print(f"{name} can log in with the new password.")
+
+
+def _ask_password() -> bytes:
+    if sys.stdin is not None and sys.stdin.isatty():
+        text: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+        return os.fsencode(text)
+    return sys.stdin.buffer.readline().removesuffix(b"\n") if sys.stdin is not None else b""
 
 
 @user_app.command("remove")
@@ -141,6 +186,7 @@ def remove_user(
     path = _home(home)
     become_owner(path)
     user = mailboxes.remove_user(path, os.fsencode(name), with_mail=with_mail)
+    credentials.remove_password(path, user.name)
     what = "is deleted" if with_mail else "stays"
     print(f"Mail for {name} bounces from now on; {user.folder} {what}.")
 

@@ -53,6 +53,15 @@ class LineBuffer:
             raise LineTooLong
         return line
 
+    def starts_with(self, prefix: bytes) -> bool:
+        """Does what is not yet taken begin so, at the start of a line?"""
+        return not self._too_long and self._received.startswith(prefix)
+
+    def take(self, size: int) -> bytes:
+        """Return what is not yet taken, but no more than `size` bytes."""
+        received, self._received = self._received[:size], self._received[size:]
+        return received
+
     def take_all(self) -> bytes:
         """Return everything that is not yet taken; the buffer is empty then."""
         received, self._received = self._received, b""

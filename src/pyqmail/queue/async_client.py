@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from pyqmail.control.launchers import is_ours
 from pyqmail.queue import frames
@@ -41,8 +42,16 @@ class QueueMessage(Protocol):
     async def write(self, data: bytes) -> None:
         """Take the next bytes of the message. Trouble is told by `commit()`."""
 
-    async def commit(self, reverse_path: bytes, forward_paths: Sequence[bytes]) -> int:
-        """Queue the message durably and return its qp number. Raises Failure."""
+    async def commit(
+        self,
+        reverse_path: bytes,
+        forward_paths: Sequence[bytes],
+        additions: Sequence[bytes] = (),
+    ) -> int:
+        """Queue the message durably and return its qp number. Raises Failure.
+
+        `additions` are additional records for the envelope; see `keeps_additions()`.
+        """
 
     async def withdraw(self) -> None:
         """Let go of a message that arrived but is refused.
@@ -64,11 +73,15 @@ class AsyncQueue:
 
     async def open(self, environ: Mapping[bytes, bytes]) -> QueueMessage:
         """Begin a message; `environ` may name a program in QMAILQUEUE. Raises Failure."""
-        if b"QMAILQUEUE" not in environ and is_ours(self._home, "qmail-queue"):
+        if self.keeps_additions(environ):
             connection = await self._connect()
             if connection is not None:
                 return _FramedMessage(connection)
         return await _ThreadedMessage.open(environ)
+
+    def keeps_additions(self, environ: Mapping[bytes, bytes]) -> bool:
+        """Say whether additional records reach the queue: nobody else knows them."""
+        return b"QMAILQUEUE" not in environ and is_ours(self._home, "qmail-queue")
 
     def close(self) -> None:
         """Let the connections go."""
@@ -152,8 +165,8 @@ class _Connection(asyncio.Protocol):
     # What the loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)  # a stream has no other
-        self._transport = transport
+        # A stream has no other; uvloop's are of no class of asyncio's.
+        self._transport = cast("asyncio.WriteTransport", transport)
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._transport = None
@@ -208,9 +221,14 @@ class _FramedMessage:
             self._send_pieces()
             await self._connection.drain()
 
-    async def commit(self, reverse_path: bytes, forward_paths: Sequence[bytes]) -> int:
+    async def commit(
+        self,
+        reverse_path: bytes,
+        forward_paths: Sequence[bytes],
+        additions: Sequence[bytes] = (),
+    ) -> int:
         self._send_pieces()
-        envelope = encode_envelope(reverse_path, forward_paths)
+        envelope = encode_envelope(reverse_path, forward_paths, additions)
         self._connection.send(encode_frame(self._tag, frames.ENVELOPE, envelope))
         self._open = False
         try:
@@ -267,11 +285,17 @@ class _ThreadedMessage:
             ready, self._kept = self._kept[:-kept], self._kept[-kept:]
             await _call(self._executor, self._client.write, ready)
 
-    async def commit(self, reverse_path: bytes, forward_paths: Sequence[bytes]) -> int:
+    async def commit(
+        self,
+        reverse_path: bytes,
+        forward_paths: Sequence[bytes],
+        additions: Sequence[bytes] = (),
+    ) -> int:
         self._open = False
         try:
             await _call(self._executor, self._client.write, self._kept)
-            return await _call(self._executor, self._client.commit, reverse_path, forward_paths)
+            commit = partial(self._client.commit, reverse_path, forward_paths, additions)
+            return await _call(self._executor, commit)
         finally:
             self._executor.shutdown(wait=False)
 

@@ -79,16 +79,23 @@ class QueueClient:
             self._failed = True
             self._way.abandon()
 
-    def commit(self, reverse_path: bytes, forward_paths: Iterable[bytes]) -> int:
+    def commit(
+        self,
+        reverse_path: bytes,
+        forward_paths: Iterable[bytes],
+        additions: Iterable[bytes] = (),
+    ) -> int:
         """Queue the message durably and return its qp number.
 
-        Raises the failure that the original's clients report, with its text.
+        `additions` are additional records, which a program in the place of
+        qmail-queue does not know. Raises the failure that the original's
+        clients report, with its text.
         """
         if not self._failed:
             self._flush()
         if self._failed:
             raise failure_of(outcome.READ_ERROR)
-        for piece in encoded_envelope(reverse_path, forward_paths):
+        for piece in encoded_envelope(reverse_path, forward_paths, additions):
             self._way.write_envelope(piece)
         code, number, text = self._way.commit()
         if code:

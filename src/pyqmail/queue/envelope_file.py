@@ -2,7 +2,9 @@
 
 A client gives `F` reverse path NUL, then `T` forward path NUL for each
 recipient, then one NUL. The file in todo/ holds the same records without the
-last NUL, after `u` uid NUL and `p` process number NUL. The files in local/ and
+last NUL, after `u` uid NUL and `p` process number NUL. Behind the reverse
+path there may be additional records, `p` SPACE text NUL, about what the sender
+wants to hear: an original qmail-send reads no number in them, and goes on. The files in local/ and
 remote/ hold `T` records, whose letter becomes `D` when the recipient is done.
 """
 
@@ -21,7 +23,11 @@ MAX_ADDRESS: Final = 1002  # bytes before the NUL; qmail-queue takes no more
 # Bytes of one record in a file. qmail-queue writes at most 1004; a file with more is no envelope.
 MAX_RECORD: Final = 65536
 
+ADDITION: Final = b"p "  # how an additional record begins
+MAX_ADDITION: Final = 2048  # bytes before the NUL: an address and two parameters of DSN
+
 _NUL: Final = 0
+_P: Final = ord("p")
 _F: Final = ord("F")
 _T: Final = ord("T")
 
@@ -38,11 +44,12 @@ class EnvelopeParser:
     bytes are ignored, as qmail-queue never reads them.
     """
 
-    __slots__ = ("_length", "_wanted", "finished")
+    __slots__ = ("_length", "_limit", "_wanted", "finished")
 
     def __init__(self) -> None:
         self.finished = False
-        self._wanted = _F
+        self._wanted: tuple[int, ...] = (_F,)  # letters that may come next
+        self._limit = MAX_ADDRESS
         self._length = -1  # of the address that is open; -1 between records
 
     def feed(self, data: bytes) -> bytes:
@@ -50,34 +57,47 @@ class EnvelopeParser:
         position = 0
         while position < len(data) and not self.finished:
             if self._length < 0:
-                if data[position] == _NUL and self._wanted == _T:
+                if data[position] == _NUL and _T in self._wanted:
                     self.finished = True
                     return data[:position]
-                if data[position] != self._wanted:
-                    raise QueueFailure(BAD_ENVELOPE)
-                self._length = 0
+                self._begin(data[position])
                 position += 1
             end = data.find(b"\0", position)
             self._length += (len(data) if end < 0 else end) - position
-            if self._length > MAX_ADDRESS:
+            if self._length > self._limit:
                 raise QueueFailure(ADDRESS_TOO_LONG)
             if end < 0:
                 return data
-            self._wanted, self._length = _T, -1
+            self._length = -1
             position = end + 1
         return b"" if self.finished else data
 
+    def _begin(self, letter: int) -> None:
+        """Begin a record; raise QueueFailure if there can be none of this kind here."""
+        if letter not in self._wanted:
+            raise QueueFailure(BAD_ENVELOPE)
+        self._limit = MAX_ADDITION if letter == _P else MAX_ADDRESS
+        self._wanted = (_T,) if letter == _T else (_T, _P)
+        self._length = 0
 
-def encode_envelope(reverse_path: bytes, forward_paths: Iterable[bytes]) -> bytes:
+
+def encode_envelope(
+    reverse_path: bytes, forward_paths: Iterable[bytes], additions: Iterable[bytes] = ()
+) -> bytes:
     """Return what a client gives to qmail-queue on descriptor 1."""
-    return b"".join(encoded_envelope(reverse_path, forward_paths))
+    return b"".join(encoded_envelope(reverse_path, forward_paths, additions))
 
 
 def encoded_envelope(
-    reverse_path: bytes, forward_paths: Iterable[bytes], size: int = 32768
+    reverse_path: bytes,
+    forward_paths: Iterable[bytes],
+    additions: Iterable[bytes] = (),
+    size: int = 32768,
 ) -> Iterator[bytes]:
     """Yield an envelope in pieces of about `size` bytes: it may have a million recipients."""
     piece = bytearray(encode_sender(reverse_path))
+    for addition in additions:
+        piece += encode_addition(addition)
     for path in forward_paths:
         piece += encode_recipient(path)
         if len(piece) >= size:
@@ -94,6 +114,11 @@ def encode_origin(uid: int, pid: int) -> bytes:
 def encode_sender(reverse_path: bytes) -> bytes:
     """Return the record of the reverse path."""
     return b"F" + reverse_path + b"\0"
+
+
+def encode_addition(text: bytes) -> bytes:
+    """Return an additional record."""
+    return ADDITION + text + b"\0"
 
 
 def encode_recipient(forward_path: bytes, *, done: bool = False) -> bytes:

@@ -16,10 +16,11 @@ from array import array
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pyqmail.queue import layout
-from pyqmail.queue.envelope_file import encode_recipient, encode_sender
+from pyqmail.queue.envelope_file import encode_addition, encode_recipient, encode_sender
 from pyqmail.queue.record_file import (
     RecordFile,
     TodoFile,
+    read_additions,
     read_recipients,
     read_records,
     trouble,
@@ -113,7 +114,8 @@ class FileStore:
         changed = self._forget(number)
         record = _Record(self._queue, number)
         try:
-            positions = record.write(reverse_path, birth, recipients)
+            wishes = self.read_wishes(number)
+            positions = record.write(reverse_path, wishes, birth, recipients)
             record.sync(changed)
         except StoreFailure:
             self._forget(number)  # a disk that is full needs the room
@@ -202,6 +204,20 @@ class FileStore:
             yield from read_recipients(descriptor, name)
         finally:
             os.close(descriptor)
+
+    def read_wishes(self, number: int) -> Iterator[bytes]:
+        """Yield the additional records of todo/N, or else of info/N."""
+        for name in (layout.todo_path(number), layout.info_path(number)):
+            with trouble(f"unable to open {name}"):
+                try:
+                    descriptor = files.open_to_read(self._path(name))
+                except FileNotFoundError:
+                    continue
+            try:
+                yield from read_additions(descriptor, name)
+            finally:
+                os.close(descriptor)
+            return
 
     def mark_done(self, number: int, channel: Channel, position: int) -> None:
         """Overwrite the letter of a record with D."""
@@ -386,11 +402,17 @@ class _Record:
         self._files = [self._info, *self._channels.values()]
 
     def write(
-        self, reverse_path: bytes, birth: int, recipients: Iterable[Recipient]
+        self,
+        reverse_path: bytes,
+        additions: Iterable[bytes],
+        birth: int,
+        recipients: Iterable[Recipient],
     ) -> Sequence[int]:
         """Write all; return the positions of the recipients."""
         positions = array("Q")
         self._info.append(encode_sender(reverse_path))
+        for addition in additions:
+            self._info.append(encode_addition(addition))
         for recipient in recipients:
             record = encode_recipient(recipient.address, done=recipient.done)
             positions.append(self._channels[recipient.channel].append(record))

@@ -8,11 +8,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
+QUEUED: Final = 0
 ADDRESS_TOO_LONG: Final = 11
+REFUSED: Final = 31
 OUT_OF_MEMORY: Final = 51
 TIMEOUT: Final = 52
 WRITE_ERROR: Final = 53
 READ_ERROR: Final = 54
+NO_CONFIGURATION: Final = 55
+NO_SOCKET: Final = 56
 NO_HOME: Final = 61
 NO_QUEUE: Final = 62
 NO_PID_FILE: Final = 63
@@ -20,6 +24,8 @@ NO_MESSAGE_FILE: Final = 64
 NO_INTENT_FILE: Final = 65
 NO_TODO_FILE: Final = 66
 REFUSED_FOR_NOW: Final = 71
+SERVER_SILENT: Final = 72
+SERVER_ABSENT: Final = 73
 CONNECTION_BROKE: Final = 74
 BUG: Final = 81
 CUSTOM_TEXT: Final = 82

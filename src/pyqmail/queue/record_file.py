@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.queue import layout
-from pyqmail.queue.envelope_file import DamagedEnvelope, parse_decimal, records
+from pyqmail.queue.envelope_file import ADDITION, DamagedEnvelope, parse_decimal, records
 from pyqmail.queue.store import DamagedMessage, StoredRecipient, StoreFailure
 from pyqmail.system import files
 from pyqmail.system.errnos import error_text
@@ -56,6 +56,17 @@ def read_recipients(descriptor: int, name: str) -> Iterator[StoredRecipient]:
         position += len(record) + 1
 
 
+def read_additions(descriptor: int, name: str) -> Iterator[bytes]:
+    """Yield the additional records behind the reverse path in the open file `name`."""
+    has_sender = False
+    for record in read_records(descriptor, name):
+        if has_sender:
+            if not record.startswith(ADDITION):
+                return
+            yield record.removeprefix(ADDITION)
+        has_sender = has_sender or record.startswith(b"F")
+
+
 class TodoFile:
     """The envelope of a new message; see store.NewEnvelope."""
 
@@ -76,6 +87,8 @@ class TodoFile:
 
     def __iter__(self) -> Iterator[bytes]:
         for record in self._records:
+            if record.startswith(ADDITION):
+                continue
             if not record.startswith(b"T"):
                 raise self._damage(f"unknown record type in {self._name}")
             yield record[1:]

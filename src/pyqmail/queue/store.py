@@ -214,6 +214,9 @@ class Store(Protocol):
         Raises DamagedMessage, perhaps after some recipients.
         """
 
+    def read_wishes(self, number: int) -> Iterator[bytes]:
+        """Yield the additional records of a message, new or settled; message.wishes reads them."""
+
     def mark_done(self, number: int, channel: Channel, position: int) -> None:
         """Remember that a recipient needs no more attempts; a power cut may forget it."""
 

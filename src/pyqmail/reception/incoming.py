@@ -34,6 +34,11 @@ class IncomingMessage:
         """Take a trace field of our own; it counts neither as a hop nor against the limit."""
         await self._message.write(field)
 
+    def expect(self, size: int | None) -> None:
+        """Hear how large the message will be, if that is known; take nothing of one too large."""
+        if self._room is not None and size is not None:
+            self.too_large = size > self._room
+
     async def take(self, data: bytes) -> None:
         """Take the next bytes; what is too much is thrown away."""
         self._hops.feed(data)
@@ -45,9 +50,14 @@ class IncomingMessage:
             self._room -= len(data)
         await self._message.write(data)
 
-    async def commit(self, reverse_path: bytes, forward_paths: Sequence[bytes]) -> int:
+    async def commit(
+        self,
+        reverse_path: bytes,
+        forward_paths: Sequence[bytes],
+        additions: Sequence[bytes] = (),
+    ) -> int:
         """Queue the message durably and return its qp number. Raises Failure."""
-        return await self._message.commit(reverse_path, forward_paths)
+        return await self._message.commit(reverse_path, forward_paths, additions)
 
     async def withdraw(self) -> None:
         """Let go of a message that arrived but is refused."""

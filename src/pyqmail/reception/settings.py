@@ -6,13 +6,76 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from pyqmail.control.files import ControlError, read_integer, read_line
+from pyqmail.reception.peers import PeerList
 from pyqmail.reception.relaying import AddressList, RelayDomains
+from pyqmail.reception.senders import SenderTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_TIMEOUT: Final = 1200  # seconds; qmail-smtpd(8)
+# RFC 5321 §4.5.3.1.8 wants 100. If all are as long as they may be, these take 9 MB.
+MAX_RECIPIENTS: Final = 10000
+DEFAULT_MAX_ERRORS: Final = 100  # a good client with a list of dead addresses has as many
+DEFAULT_MAX_JUNK: Final = 1000
+DEFAULT_TARPIT_DELAY: Final = 5  # seconds
 _MAX_DIGITS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a client may do.
+
+    After `tarpit_count` recipients of a message each costs `tarpit_delay`
+    seconds; a count of 0 is none.
+    """
+
+    max_recipients: int
+    max_errors: int
+    max_junk: int
+    tarpit_count: int
+    tarpit_delay: int
+
+    @classmethod
+    def read(cls, home: str, environ: Mapping[bytes, bytes]) -> Self:
+        """Read them; TARPITCOUNT and TARPITDELAY in `environ` come first. Raises ControlError."""
+        wanted = read_integer(home, "maxrcpt", MAX_RECIPIENTS)
+        return cls(
+            max_recipients=min(wanted or MAX_RECIPIENTS, MAX_RECIPIENTS),
+            max_errors=read_integer(home, "maxerrors", DEFAULT_MAX_ERRORS),
+            max_junk=read_integer(home, "maxjunk", DEFAULT_MAX_JUNK),
+            tarpit_count=_number(environ, b"TARPITCOUNT", read_integer(home, "tarpitcount", 0)),
+            tarpit_delay=_number(
+                environ,
+                b"TARPITDELAY",
+                read_integer(home, "tarpitdelay", DEFAULT_TARPIT_DELAY),
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whom we believe what."""
+
+    proxies: PeerList
+    introducers: PeerList  # who may say XCLIENT
+    senders: SenderTable | None
+    ciphers: str | None
+    passwords_in_clear: bool
+    must_authenticate: bool
+
+    @classmethod
+    def read(cls, home: str, environ: Mapping[bytes, bytes]) -> Self:
+        """Read control files and SMTPAUTH. Raises ControlError."""
+        ciphers = read_line(home, "tlsserverciphers")
+        return cls(
+            proxies=PeerList.read(home, "proxypeers"),
+            introducers=PeerList.read(home, "xclientpeers"),
+            senders=SenderTable.read(home),
+            ciphers=ciphers.decode("latin-1") if ciphers else None,
+            passwords_in_clear=read_integer(home, "authwithouttls", 0) != 0,
+            must_authenticate=b"!" in environ.get(b"SMTPAUTH", b""),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +89,10 @@ class Settings:
     bad_senders: AddressList
     bad_recipients: AddressList
     max_size: int | None
+    check_recipients: bool
+    internationalized: bool  # SMTPUTF8 is offered
+    limits: Limits
+    trust: Trust
 
     @classmethod
     def read(cls, home: str, environ: Mapping[bytes, bytes]) -> Self:
@@ -44,6 +111,10 @@ class Settings:
             bad_senders=AddressList.read(home, "badmailfrom"),
             bad_recipients=AddressList.read(home, "badrcptto"),
             max_size=read_max_size(home, environ),
+            check_recipients=read_integer(home, "recipientcheck", 1) != 0,
+            internationalized=read_integer(home, "smtputf8", 1) != 0,
+            limits=Limits.read(home, environ),
+            trust=Trust.read(home, environ),
         )
 
 
@@ -53,9 +124,13 @@ def read_max_size(home: str, environ: Mapping[bytes, bytes]) -> int | None:
     As in the original, DATABYTES counts as far as it consists of digits, and
     without any it means no limit. Raises ControlError.
     """
-    limit = read_integer(home, "databytes", 0)
-    text = environ.get(b"DATABYTES")
-    if text is not None:
-        digits = text[: len(text) - len(text.lstrip(b"0123456789"))]
-        limit = int(digits[:_MAX_DIGITS] or b"0")
-    return limit or None
+    return _number(environ, b"DATABYTES", read_integer(home, "databytes", 0)) or None
+
+
+def _number(environ: Mapping[bytes, bytes], name: bytes, otherwise: int) -> int:
+    """Return the digits that the variable begins with; `otherwise` if it is not set."""
+    text = environ.get(name)
+    if text is None:
+        return otherwise
+    digits = text[: len(text) - len(text.lstrip(b"0123456789"))]
+    return int(digits[:_MAX_DIGITS] or b"0")

@@ -1,7 +1,8 @@
 """One SMTP session with a client that sends mail; qmail-smtpd(8).
 
-The application over the engine of `protocol.smtp`: it decides who may send
-what to whom, and hands messages to the queue as they arrive. It is a
+The application over the engine of `protocol.smtp`: it holds the conversation
+and hands messages to the queue as they arrive. Whose mail is taken is in
+`transaction`, who the client is in `authentication` and `peers`. It is a
 coroutine over (environment, stream) and returns an exit status, so that one
 process may hold one session or thousands.
 """
@@ -9,93 +10,96 @@ process may hold one session or thousands.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.files import ControlError
 from pyqmail.errors import Failure, PermanentFailure
 from pyqmail.message.trace import Client
 from pyqmail.protocol.smtp.events import (
+    Authenticate,
+    AuthenticationResponse,
+    Chunk,
+    ChunkEnd,
     Data,
     Hello,
+    Introduce,
     Mail,
-    MessageBroken,
     MessageData,
     MessageEnd,
     Quit,
     Recipient,
     Reset,
+    StartTls,
 )
-from pyqmail.protocol.smtp.reply import FLUSHED, GO_AHEAD, OK, SYNTAX_ERROR, Reply, reply
-from pyqmail.protocol.smtp.server import ServerSession, State
+from pyqmail.protocol.smtp.reply import FLUSHED, GO_AHEAD, OK, Reply, reply
+from pyqmail.protocol.smtp.server import ServerSession
+from pyqmail.reception import replies
+from pyqmail.reception.authentication import MAX_FAILURES, Authentication
+from pyqmail.reception.conversation import Conversation, GiveUp
 from pyqmail.reception.incoming import IncomingMessage
-from pyqmail.reception.relaying import replace_own_literal
+from pyqmail.reception.peers import INTRODUCTIONS, NoAddress, behind_proxy, introduced
 from pyqmail.reception.settings import Settings
-from pyqmail.system.interfaces import local_addresses
+from pyqmail.reception.transaction import Transaction
+from pyqmail.system.tls import CertificateError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
 
+    from pyqmail.protocol.smtp.auth import Verifier
     from pyqmail.protocol.smtp.events import Event
     from pyqmail.queue.async_client import AsyncQueue
-    from pyqmail.system.streams import Stream
+    from pyqmail.reception.transaction import RecipientCheck
+    from pyqmail.system.streams import ServerStream
+    from pyqmail.system.tls import Certificates
 
 # Exit status.
 SUCCESS: Final = 0  # the client said QUIT
 FAILURE: Final = 1  # anything else
 
-# Seconds that a message may take in all. qmail-queue gives up after as many.
-MESSAGE_TIMEOUT: Final = 86400
-# Seconds for the last words to a client that may not be there any more.
-FAREWELL_TIMEOUT: Final = 10
 
-MAX_ADDRESS: Final = 899  # bytes; the original takes no more
-# RFC 5321 §4.5.3.1.8 wants 100. If all are as long as they may be, these take 9 MB.
-MAX_RECIPIENTS: Final = 10000
-
-NO_CONTROLS: Final = reply(421, b"unable to read controls (#4.3.0)")
-NO_ADDRESSES: Final = reply(421, b"unable to figure out my IP addresses (#4.3.0)")
-NO_MEMORY: Final = reply(421, b"out of memory (#4.3.0)")
-TIMEOUT: Final = reply(451, b"timeout (#4.4.2)")
-NO_QUEUE: Final = reply(451, b"qqt failure (#4.3.0)")
-TOO_MANY_RECIPIENTS: Final = reply(452, b"too many recipients (#4.5.3)")
-NO_SUCH_MAILBOX: Final = reply(550, b"sorry, no mailbox here by that name. (#5.1.1)")
-TOO_LARGE: Final = reply(552, b"sorry, that message size exceeds my databytes limit (#5.3.4)")
-BAD_SENDER: Final = reply(553, b"sorry, your envelope sender is in my badmailfrom list (#5.7.1)")
-BAD_RECIPIENT: Final = reply(553, b"sorry, that recipient is in my badrcptto list (#5.7.1)")
-NO_RELAYING: Final = reply(
-    553, b"sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)"
-)
-LOOPING: Final = reply(554, b"too many hops, this message is looping (#5.4.6)")
-
-
-async def serve(  # noqa: PLR0913  what a session stands on
-    home: str,
-    environ: Mapping[bytes, bytes],
-    stream: Stream,
-    queue: AsyncQueue,
-    *,
-    recipient_exists: Callable[[bytes], bool] | None = None,
-    log: Callable[[bytes], None] | None = None,
-) -> int:
-    """Hold one session and return its exit status.
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a session asks of others; what is None is not offered, or not asked.
 
     `recipient_exists` is asked for every recipient that may be delivered here
-    or elsewhere, and says no only if it knows; without it all are taken.
-    `log` gets a line about what the administrator should mend.
+    or elsewhere, and says no only if it knows. `verifier` knows passwords,
+    `host` is what we are called in a challenge, `certificates` has what TLS
+    needs, and `log` gets a line about what the administrator should mend.
     """
-    session = _Session(environ, stream, queue, recipient_exists)
+
+    recipient_exists: RecipientCheck | None = None
+    verifier: Verifier | None = None
+    host: bytes = b""
+    certificates: Certificates | None = None
+    log: Callable[[bytes], None] | None = None
+
+    def tell(self, text: bytes) -> None:
+        """Write a line into the log, if there is one."""
+        if self.log is not None:
+            self.log(text)
+
+
+async def serve(
+    home: str,
+    environ: Mapping[bytes, bytes],
+    stream: ServerStream,
+    queue: AsyncQueue,
+    services: Services = Services(),
+) -> int:
+    """Hold one session and return its exit status."""
+    session = _Session(environ, stream, queue, services)
     try:
         return await session.hold(Settings.read(home, environ))
     except ControlError as error:
-        if log is not None:
-            log(error.text)
-        return await session.give_up(NO_CONTROLS)
+        services.tell(error.text)
+        return await session.give_up(replies.NO_CONTROLS)
     except MemoryError:
-        return await session.give_up(NO_MEMORY)
-    except _GiveUp as reason:
+        return await session.give_up(replies.NO_MEMORY)
+    except GiveUp as reason:
         return await session.give_up(reason.reply)
     except OSError:
         return FAILURE  # the client is gone
@@ -103,196 +107,295 @@ async def serve(  # noqa: PLR0913  what a session stands on
         await session.abandon_message()
 
 
-class _GiveUp(Exception):  # noqa: N818  it ends a session, it is not an error of ours
-    """The session cannot go on; `reply` tells the client why."""
-
-    def __init__(self, last_words: Reply) -> None:
-        super().__init__(last_words)
-        self.reply = last_words
-
-
-@dataclass(slots=True)
-class _Transaction:
-    """The envelope so far."""
-
-    reverse_path: bytes
-    forward_paths: list[bytes] = field(default_factory=list)
-
-
 class _Session:
-    """The state of one session, beside what the engine keeps."""
+    """The state of one session, beside what the conversation keeps."""
+
+    _settings: Settings
+    _transaction: Transaction
 
     def __init__(
         self,
         environ: Mapping[bytes, bytes],
-        stream: Stream,
+        stream: ServerStream,
         queue: AsyncQueue,
-        recipient_exists: Callable[[bytes], bool] | None,
+        services: Services,
     ) -> None:
-        self._environ = environ
-        self._stream = stream
+        self._given = self._environ = environ  # `_given` is without what AUTH adds
+        self._peer = environ.get(b"TCPREMOTEIP", b"")
+        self._conversation = Conversation(stream)
         self._queue = queue
-        self._recipient_exists = recipient_exists
-        self._engine = ServerSession()
-        self._client = client_of(environ)
+        self._services = services
         self._hello: bytes | None = None  # what the client calls itself, if that says more
-        self._transaction = _Transaction(b"")
+        self._authentication: Authentication | None = None
+        self._may_start_tls = False
         self._incoming: IncomingMessage | None = None
-        self._deadline = 0.0  # of the command or message that is awaited, on the loop's clock
+        self._refusal: Reply | None = None  # of a message in chunks, once all of it is here
         self._exit_status = FAILURE
 
     async def hold(self, settings: Settings) -> int:
         """Talk until the client says QUIT, or breaks off."""
         self._settings = settings
-        self._engine.say(reply(220, settings.greeting + b" ESMTP"))
-        while self._engine.state is not State.CLOSED:
-            event = self._engine.next_event()
-            if event is None:
-                await self._send()
-                self._engine.receive_data(await self._receive())
-            else:
-                await self._obey(event)
-        await self._send()
+        limits = settings.limits
+        engine = ServerSession(
+            max_errors=limits.max_errors or sys.maxsize, max_junk=limits.max_junk or sys.maxsize
+        )
+        self._conversation.begin(engine, settings.timeout)
+        received = await self._hear_proxy() if self._peer in settings.trust.proxies else b""
+        if b"SMTPS" in self._environ:
+            await self._begin_with_tls(received)
+            received = b""
+        self._forget_client()
+        if settings.domains.listed is None and b"RELAYCLIENT" not in self._environ:
+            self._services.tell(b"control/rcpthosts is absent: mail is relayed for everybody")
+        engine.say(self._greeting())
+        engine.receive_data(received)
+        while (event := await self._conversation.next_event()) is not None:
+            await self._obey(event)
         return self._exit_status
 
     async def give_up(self, last_words: Reply) -> int:
         """Say why the session ends, if the client still listens."""
-        self._engine.close(last_words)
-        with suppress(OSError):
-            async with asyncio.timeout(FAREWELL_TIMEOUT):
-                await self._stream.write(self._engine.data_to_send())
+        await self._conversation.give_up(last_words)
         return FAILURE
 
     async def abandon_message(self) -> None:
         """Forget the message that was on its way, if there is one."""
-        if self._incoming is not None:
-            await self._incoming.abandon()
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None:
+            await incoming.abandon()
 
-    # The stream.
+    def _answer(self, answer: Reply) -> None:
+        self._conversation.engine.answer(answer)
 
-    async def _send(self) -> None:
-        """Send all replies; the time for what the client does next begins."""
-        replies = self._engine.data_to_send()
-        if not replies:
+    async def _hear_proxy(self) -> bytes:
+        """Believe what a proxy says, and return what came after it."""
+        header = await self._conversation.hear_proxy()
+        if header.ends is not None:
+            self._given = behind_proxy(self._given, header.ends)
+        return header.rest
+
+    # TLS.
+
+    def _tls_context(self) -> ssl.SSLContext | None:
+        """Return what a handshake needs; None if TLS cannot be had."""
+        if self._services.certificates is None:
+            return None
+        try:
+            return self._services.certificates.context(self._settings.trust.ciphers)
+        except CertificateError as error:
+            self._services.tell(b"TLS not available: " + str(error).encode())
+            return None
+
+    async def _begin_with_tls(self, received: bytes) -> None:
+        context = self._tls_context()
+        if context is None:
+            raise ConnectionAbortedError  # nobody would understand why
+        await self._conversation.start_tls(context, received)
+
+    async def _start_tls(self) -> None:
+        context = self._tls_context()
+        if context is None:
+            self._answer(replies.NO_TLS_NOW)
             return
-        try:
-            async with asyncio.timeout(self._settings.timeout):
-                await self._stream.write(replies)
-        except TimeoutError as error:  # there is no point in telling it
-            raise ConnectionAbortedError from error
-        limit = self._settings.timeout
-        if self._engine.state is State.MESSAGE:
-            limit = MESSAGE_TIMEOUT
-        self._deadline = asyncio.get_running_loop().time() + limit
+        await self.abandon_message()
+        self._answer(replies.READY_FOR_TLS)
+        await self._conversation.send()
+        await self._conversation.start_tls(context)
+        self._forget_client()
 
-    async def _receive(self) -> bytes:
-        """Return what the client sent: in time, and as part of something that is in time."""
-        remaining = self._deadline - asyncio.get_running_loop().time()
+    # Who the client is.
+
+    def _forget_client(self) -> None:
+        """Know nothing of the client but what its connection says, and offer what it may use."""
+        self._environ = self._given
+        self._hello = None
+        self._authentication = None
+        verbs = []
+        if not self._conversation.secure and self._tls_context() is not None:
+            verbs.append(b"STARTTLS")
+        if self._services.verifier is not None:
+            self._authentication = Authentication(
+                self._services.verifier, self._services.host or self._settings.greeting
+            )
+            verbs.append(b"AUTH")
+        if self._peer in self._settings.trust.introducers:
+            verbs.append(b"XCLIENT")
+        self._conversation.engine.offer(*verbs)
+        self._may_start_tls = b"STARTTLS" in verbs
+        self._transaction = self._new_transaction()
+
+    def _new_transaction(self) -> Transaction:
+        return Transaction(
+            self._settings,
+            self._environ,
+            login=self._login,
+            exists=self._services.recipient_exists,
+            keeps_wishes=self._queue.keeps_additions(self._environ),
+        )
+
+    @property
+    def _login(self) -> bytes | None:
+        return None if self._authentication is None else self._authentication.login
+
+    def _introduce(self, event: Introduce) -> Reply:
+        if not event.attributes or event.attributes.keys() - INTRODUCTIONS.keys():
+            return replies.NOT_AN_ADDRESS
         try:
-            async with asyncio.timeout(min(self._settings.timeout, remaining)):
-                data = await self._stream.read()
-        except TimeoutError as error:
-            raise _GiveUp(TIMEOUT) from error
-        if not data:
-            raise ConnectionResetError
-        return data
+            self._given = introduced(self._given, event.attributes)
+        except NoAddress:
+            return replies.NOT_AN_ADDRESS
+        self._forget_client()
+        return self._greeting()
+
+    async def _authenticate(self, event: Authenticate | AuthenticationResponse) -> None:
+        authentication = self._authentication
+        assert authentication is not None  # the engine knows AUTH only then
+        if isinstance(event, AuthenticationResponse):
+            answer = await authentication.go_on(event.data)
+        elif authentication.login is not None:
+            answer = replies.ALREADY_AUTHENTICATED
+        elif not self._may_authenticate():
+            answer = replies.AUTH_NEEDS_TLS
+        else:
+            answer = await authentication.begin(event.mechanism, event.initial)
+        self._answer(answer)
+        if answer is replies.AUTHENTICATED:
+            self._environ = {b"RELAYCLIENT": b"", **self._given}
+            self._environ[b"TCPREMOTEINFO"] = authentication.login or b""
+            self._transaction = self._new_transaction()
+        elif authentication.failures >= MAX_FAILURES:
+            self._conversation.engine.close(replies.TOO_MANY_GUESSES)
+
+    def _may_authenticate(self) -> bool:
+        return self._conversation.secure or self._settings.trust.passwords_in_clear
 
     # What the client wants.
 
     async def _obey(self, event: Event) -> None:
         match event:
             case MessageData(data):
-                assert self._incoming is not None  # DATA was answered with 354
-                await self._incoming.take(data)
+                if self._incoming is not None:
+                    await self._incoming.take(data)
             case MessageEnd():
-                self._engine.answer(await self._end_message())
-            case MessageBroken():
-                pass  # the session is closed, and the message abandoned with it
+                self._answer(await self._end_message())
             case Data():
-                self._engine.answer(await self._begin_message())
-            case Hello():
-                self._engine.answer(self._greet(event))
-            case Mail():
-                self._engine.answer(self._begin_transaction(event))
+                self._answer(await self._begin_message() or GO_AHEAD)
+            case Chunk():
+                await self._begin_chunk()
+            case ChunkEnd():
+                self._answer(self._refusal or OK)
             case Recipient():
-                self._engine.answer(self._add_recipient(event.forward_path))
+                self._answer(await self._add_recipient(event))
+            case Authenticate() | AuthenticationResponse():
+                await self._authenticate(event)
+            case StartTls():
+                await self._start_tls()
+            case _:
+                await self._obey_simple(event)
+
+    async def _obey_simple(self, event: Event) -> None:
+        """Obey what is answered at once, or not at all; a message on its way is forgotten."""
+        await self.abandon_message()
+        match event:
+            case Hello():
+                self._answer(self._greet(event))
+            case Mail():
+                self._answer(self._begin_transaction(event))
+            case Introduce():
+                self._answer(self._introduce(event))
             case Reset():
-                self._engine.answer(FLUSHED)
+                self._answer(FLUSHED)
             case Quit():
                 self._exit_status = SUCCESS
-                self._engine.answer(reply(221, self._settings.greeting))
+                self._answer(reply(221, self._settings.greeting))
+
+    def _greeting(self) -> Reply:
+        return reply(220, self._settings.greeting + b" ESMTP")
 
     def _greet(self, hello: Hello) -> Reply:
-        says_more = hello.domain.lower() != self._client.host.lower()
+        says_more = hello.domain.lower() != client_of(self._environ).host.lower()
         self._hello = hello.domain if says_more else None
         greeting = self._settings.greeting
         if not hello.extended:
             return reply(250, greeting)
-        size = b"SIZE %d" % (self._settings.max_size or 0)
-        return Reply(250, (greeting, b"PIPELINING", b"8BITMIME", size))
+        return Reply(250, (greeting, *self._extensions()))
+
+    def _extensions(self) -> list[bytes]:
+        offers = [b"PIPELINING", b"8BITMIME", b"SIZE %d" % (self._settings.max_size or 0)]
+        if self._settings.internationalized:
+            offers.append(b"SMTPUTF8")
+        offers.append(b"CHUNKING")
+        if self._queue.keeps_additions(self._environ):
+            offers.append(b"DSN")
+        if self._may_start_tls:
+            offers.append(b"STARTTLS")
+        if self._authentication is not None and self._login is None and self._may_authenticate():
+            offers.append(b"AUTH " + b" ".join(self._authentication.mechanisms))
+        if self._peer in self._settings.trust.introducers:
+            offers.append(b"XCLIENT " + b" ".join(INTRODUCTIONS))
+        return offers
 
     def _begin_transaction(self, mail: Mail) -> Reply:
-        reverse_path = self._complete(mail.reverse_path)
-        if len(reverse_path) > MAX_ADDRESS:
-            return SYNTAX_ERROR
-        limit = self._settings.max_size
-        if limit is not None and (mail.size or 0) > limit:
-            return TOO_LARGE
-        self._transaction = _Transaction(reverse_path)
-        return OK
-
-    def _add_recipient(self, forward_path: bytes) -> Reply:
-        forward_path = self._complete(forward_path)
-        refusal = self._refusal_of(forward_path)
-        if refusal is not None:
-            return refusal
-        forward_path += self._environ.get(b"RELAYCLIENT", b"")
-        if self._recipient_exists is not None and not self._recipient_exists(forward_path):
-            return NO_SUCH_MAILBOX
-        if len(self._transaction.forward_paths) >= MAX_RECIPIENTS:
-            return TOO_MANY_RECIPIENTS
-        self._transaction.forward_paths.append(forward_path)
-        return OK
-
-    def _refusal_of(self, forward_path: bytes) -> Reply | None:
-        if len(forward_path) > MAX_ADDRESS:
-            return SYNTAX_ERROR
-        if self._transaction.reverse_path in self._settings.bad_senders:
-            return BAD_SENDER
-        if forward_path in self._settings.bad_recipients:
-            return BAD_RECIPIENT
-        if b"RELAYCLIENT" not in self._environ and not self._settings.domains.take(forward_path):
-            return NO_RELAYING
-        return None
-
-    def _complete(self, address: bytes) -> bytes:
+        transaction = self._new_transaction()
         try:
-            return replace_own_literal(address, self._settings.local_host, _is_ours)
+            answer = transaction.begin(mail)
         except OSError as error:
-            raise _GiveUp(NO_ADDRESSES) from error
+            raise GiveUp(replies.NO_ADDRESSES) from error
+        if answer.positive:  # else the one before goes on, as in the original
+            self._transaction = transaction
+        return answer
+
+    async def _add_recipient(self, recipient: Recipient) -> Reply:
+        limits = self._settings.limits
+        try:
+            answer = await self._transaction.add(recipient)
+        except OSError as error:
+            raise GiveUp(replies.NO_ADDRESSES) from error
+        if 0 < limits.tarpit_count < self._transaction.attempts:
+            await asyncio.sleep(limits.tarpit_delay)
+        return answer
 
     # The message.
 
-    async def _begin_message(self) -> Reply:
+    async def _begin_message(self) -> Reply | None:
+        """Be ready for a message, or return why not."""
+        self._conversation.expect_message()
         try:
             message = await self._queue.open(self._environ)
         except Failure:
-            return NO_QUEUE
+            return replies.NO_QUEUE
         self._incoming = IncomingMessage(message, self._settings.max_size)
-        # Always SMTP, as in the original, also after EHLO.
-        received = self._client.received_field(b"SMTP", self._hello, int(time.time()))
+        client = client_of(self._environ)
+        received = client.received_field(self._protocol(), self._hello, int(time.time()))
         await self._incoming.take_field(received)
-        return GO_AHEAD
+        return None
+
+    async def _begin_chunk(self) -> None:
+        if self._incoming is None:
+            self._refusal = await self._begin_message()
+
+    def _protocol(self) -> bytes:
+        """Return what the Received field says of how the message came (RFC 3848, RFC 6531)."""
+        if self._transaction.internationalized:
+            word = b"UTF8SMTP"
+        elif self._conversation.secure or self._login is not None:
+            word = b"ESMTP"
+        else:
+            return b"SMTP"  # as in the original, also after EHLO
+        return word + b"S" * self._conversation.secure + b"A" * (self._login is not None)
 
     async def _end_message(self) -> Reply:
         incoming, self._incoming = self._incoming, None
-        assert incoming is not None  # DATA was answered with 354
+        if incoming is None:
+            assert self._refusal is not None  # or a message would have been begun
+            return self._refusal
         envelope = self._transaction
         if incoming.looping or incoming.too_large:
             await incoming.withdraw()
-            return LOOPING if incoming.looping else TOO_LARGE
+            return replies.LOOPING if incoming.looping else replies.TOO_LARGE
         try:
-            qp = await incoming.commit(envelope.reverse_path, envelope.forward_paths)
+            additions = tuple(envelope.wishes.records())
+            qp = await incoming.commit(envelope.reverse_path, envelope.forward_paths, additions)
         except PermanentFailure as failure:
             return reply(554, failure.text)
         except Failure as failure:
@@ -309,7 +412,3 @@ def client_of(environ: Mapping[bytes, bytes]) -> Client:
         info=environ.get(b"TCPREMOTEINFO"),
         local=local,
     )
-
-
-def _is_ours(address: bytes) -> bool:
-    return address in local_addresses()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.message import report
 from pyqmail.message.envelope import DOUBLE_BOUNCE, NULL, VERP_SUFFIX
 from pyqmail.message.multipart_report import Report
 from pyqmail.message.trace import return_path_line
+from pyqmail.message.wishes import Wishes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -42,6 +43,7 @@ class FailedMessage:
     arrival: int  # Unix time
     read: Text
     read_notes: Text
+    wishes: Wishes = field(default_factory=Wishes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +78,64 @@ def compose(
     recipient = settings.doublebounce_address if double else sender
     header = report.bounce_message_header(now, settings.bouncefrom, settings.bouncehost, recipient)
     limit = settings.bouncemaxbytes
+    notes = _wanted_notes(failed)
 
     def text() -> Iterator[bytes]:
         yield report.introduction(settings.bouncehost, double=double)
-        yield from failed.read_notes()
-        yield report.break_paragraph(failed.size, limit, double=double)
+        yield from notes()
+        yield report.break_paragraph(
+            failed.size, limit, double=double, header_only=failed.wishes.returns_header_only
+        )
 
     def copy() -> Iterator[bytes]:
         yield return_path_line(sender)
-        yield from _first_bytes(failed.read(), limit) if limit else failed.read()
+        copied = failed.read()
+        if failed.wishes.returns_header_only:
+            copied = _header_section(copied)
+        yield from _first_bytes(copied, limit) if limit else copied
 
     if settings.is_multipart:
-        told = Report(text, failed.read_notes, copy, settings.bouncehost, failed.arrival)
+        told = Report(text, notes, copy, settings.bouncehost, failed.arrival, failed.wishes)
         pieces = told.pieces(header, now, unique)
     else:
         pieces = _original_form(header, text, copy)
     return BounceMessage(DOUBLE_BOUNCE if double else NULL, recipient, pieces)
+
+
+def anybody_is_told(failed: FailedMessage) -> bool:
+    """Is there a failure that the sender wants to hear of?"""
+    return not failed.wishes.recipients or any(map(bytes.strip, _wanted_notes(failed)()))
+
+
+def _wanted_notes(failed: FailedMessage) -> Text:
+    """Return the notes without those of recipients whose failure the sender wants not to hear."""
+    wishes = failed.wishes
+    if all(each.hears_of_failure for each in wishes.recipients.values()):
+        return failed.read_notes
+
+    def read() -> Iterator[bytes]:
+        rest = b""
+        for piece in failed.read_notes():
+            *paragraphs, rest = (rest + piece).split(b"\n\n")
+            for paragraph in paragraphs:
+                name = paragraph.lstrip(b"\n").partition(b"\n")[0]
+                if wishes.of(name[1:-2]).hears_of_failure:
+                    yield paragraph + b"\n\n"
+        yield rest
+
+    return read
+
+
+def _header_section(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the header section and no more."""
+    last = b"\n"  # the empty line may begin at once, or at the end of a piece
+    for piece in pieces:
+        end = (last + piece).find(b"\n\n")
+        if end >= 0:
+            yield piece[: max(0, end + 1 - len(last))]
+            return
+        yield piece
+        last = piece[-1:]
 
 
 def _original_form(header: bytes, text: Text, copy: Text) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from pyqmail.errors import Failure, TransientFailure
+from pyqmail.message.wishes import Wishes
 from pyqmail.queue.store import (
     Channel,
     CleanerLost,
@@ -211,7 +212,10 @@ class StoreWork:
                 arrival=int(status.st_mtime),
                 read=partial(_pieces, message),
                 read_notes=notes,
+                wishes=Wishes.of_records(self._store.read_wishes(number)),
             )
+            if not bounces.anybody_is_told(failed):
+                return events.BounceDone(number)
             bounce = bounces.compose(failed, self._settings, int(time.time()))
             if bounce is None:
                 return events.BounceDone(number, log.triple_bounce(number))

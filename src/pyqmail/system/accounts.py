@@ -51,6 +51,14 @@ def find_account_of(uid: int) -> Account | None:
         return None
 
 
+def find_shell(name: str) -> str:
+    """Return the shell of the account called `name`; empty if it has none."""
+    try:
+        return pwd.getpwnam(name).pw_shell
+    except (KeyError, ValueError):
+        return ""
+
+
 def find_group(name: str) -> int | None:
     """Return the id of the group called `name`; None if there is none."""
     try:

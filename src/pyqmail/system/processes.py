@@ -12,7 +12,7 @@ import os
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Final, NoReturn
 else:
     import _signal  # the C module: `signal` costs start-up time for its enums
@@ -45,21 +45,25 @@ def kill(pid: int) -> None:
     os.kill(pid, _signal.SIGKILL)
 
 
-def start(
+def start(  # noqa: PLR0913  what a program is started with
     path: bytes,
     arguments: list[bytes],
     environ: Mapping[bytes, bytes],
     stdin: int = 0,
     stdout: int = 1,
+    *,
+    more: Sequence[tuple[int, int]] = (),
 ) -> int:
     """Start the program `path`, its descriptors 0 and 1 being `stdin` and `stdout`; return its pid.
 
-    `arguments` begins with the name that the program sees as its own. Raises
-    OSError if it cannot be started.
+    `more` are others, as pairs of our number and the program's. `arguments`
+    begins with the name that the program sees as its own. Raises OSError if
+    it cannot be started.
     """
     moves = [
         (os.POSIX_SPAWN_DUP2, old, new) for old, new in ((stdin, 0), (stdout, 1)) if old != new
     ]
+    moves += [(os.POSIX_SPAWN_DUP2, old, new) for old, new in more]
     return os.posix_spawn(path, arguments, environ, file_actions=moves, setsigdef=IGNORED_BY_PYTHON)
 
 
@@ -89,8 +93,17 @@ def run_with_input(arguments: list[bytes], stdin: int, environ: Mapping[bytes, b
     return wait_for(start_by_name(arguments, environ, stdin))
 
 
-def start_by_name(arguments: list[bytes], environ: Mapping[bytes, bytes], stdin: int = 0) -> int:
+def start_by_name(
+    arguments: list[bytes],
+    environ: Mapping[bytes, bytes],
+    stdin: int = 0,
+    stdout: int = 1,
+    *,
+    more: Sequence[tuple[int, int]] = (),
+) -> int:
     """Start the program `arguments[0]` as execvp(3) finds it; return its pid.
+
+    Its descriptors are as for start().
 
     A name with a slash is a path, any other is looked for in PATH. A file
     without a known format is a script for /bin/sh.
@@ -98,22 +111,28 @@ def start_by_name(arguments: list[bytes], environ: Mapping[bytes, bytes], stdin:
 
     def try_path(path: bytes) -> int:
         try:
-            return start(path, arguments, environ, stdin)
+            return start(path, arguments, environ, stdin, stdout, more=more)
         except OSError as error:
             if error.errno != errno.ENOEXEC:
                 raise
-            return start(_SHELL, [_SHELL, path, *arguments[1:]], environ, stdin)
+            shell = [_SHELL, path, *arguments[1:]]
+            return start(_SHELL, shell, environ, stdin, stdout, more=more)
 
     return _first_that_works(try_path, arguments[0], environ)
 
 
-def execute_by_name(arguments: list[bytes], environ: Mapping[bytes, bytes]) -> NoReturn:
-    """Become the program `arguments[0]`, looked for as in start_by_name(). Raises OSError."""
+def execute_by_name(
+    arguments: list[bytes], environ: Mapping[bytes, bytes], name: bytes | None = None
+) -> NoReturn:
+    """Become the program `name`, looked for as in start_by_name(). Raises OSError.
+
+    Without a `name` it is `arguments[0]`, which the program sees as its own name.
+    """
 
     def try_path(path: bytes) -> int:
         execute(path, arguments, environ)
 
-    _first_that_works(try_path, arguments[0], environ)
+    _first_that_works(try_path, arguments[0] if name is None else name, environ)
     raise AssertionError("a program that was executed has come back")
 
 
@@ -122,6 +141,17 @@ def execute(path: bytes, arguments: list[bytes], environ: Mapping[bytes, bytes])
     for number in IGNORED_BY_PYTHON:
         _signal.signal(number, _signal.SIG_DFL)
     os.execve(path, arguments, environ)
+
+
+def find_program(name: bytes, environ: Mapping[bytes, bytes]) -> bytes | None:
+    """Return the path that start_by_name() would start; None if there is none that may be run."""
+    if b"/" in name:
+        return name
+    for directory in environ.get(b"PATH", _DEFAULT_SEARCH_PATH).split(b":"):
+        path = (directory or b".") + b"/" + name
+        if name and os.access(path, os.X_OK) and not os.path.isdir(path):
+            return path
+    return None
 
 
 def set_title(title: str) -> None:

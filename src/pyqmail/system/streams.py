@@ -12,6 +12,7 @@ import select
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
     from typing import Any
 
@@ -26,6 +27,13 @@ class Stream(Protocol):
 
     async def write(self, data: bytes) -> None:
         """Send all of `data`, waiting while the peer is slower than we are."""
+
+
+class ServerStream(Stream, Protocol):
+    """A stream that can begin to speak TLS."""
+
+    async def start_tls(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from here on, as a server; raise OSError if the handshake fails."""
 
 
 class ConnectionStream:

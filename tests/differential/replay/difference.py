@@ -40,6 +40,9 @@ def _comparable(vector: Mapping[str, Any], result: dict[str, Any]) -> dict[str, 
         result["stdout"] = result["stdout"][1:]  # the number of slots is ours to choose
     if vector.get("program") in SPEAK_SMTP and "stdout" in result:
         result["stdout"] = HELP.sub("214 {HELP}", result["stdout"])
+    for field in vector.get("sorted", []):
+        if field in result:
+            result[field] = "".join(sorted(result[field].splitlines(keepends=True)))
     for entry in (result.get("files") or {}).values():
         if entry and "cdb" in entry:
             # Only the order of the records of one key means something.

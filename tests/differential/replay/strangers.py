@@ -123,3 +123,41 @@ class ScriptedServer:
     def _say(self, stream: Any, text: str) -> None:
         stream.write(text.encode("latin-1"))
         stream.flush()
+
+
+class NetstringServer:
+    """A server for clients of QMQP: reads one netstring, says what the script says."""
+
+    def __init__(self, script: Mapping[str, Any]) -> None:
+        self.seen: list[str] = []
+        self._script = script
+        self._socket = socket.create_server(("127.0.0.1", script["port"]))
+        self.port = script["port"]
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening; return when the last session is over."""
+        if self._thread.is_alive():
+            self._socket.shutdown(socket.SHUT_RDWR)
+            self._socket.close()
+            self._thread.join(3)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            connection.settimeout(15)
+            with connection, connection.makefile("rwb") as stream:
+                if self._script.get("close") != "connect":
+                    self._session(stream)
+
+    def _session(self, stream: Any) -> None:
+        length = b""
+        while (byte := stream.read(1)) not in (b":", b""):
+            length += byte
+        if byte:
+            self.seen.append(stream.read(int(length) + 1).decode("latin-1"))
+            stream.write(self._script.get("reply", "").encode("latin-1"))

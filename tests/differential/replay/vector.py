@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -13,12 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 from tests.differential.replay import trees
 from tests.differential.replay.homes import ScratchHome, account_entry
-from tests.differential.replay.strangers import ScriptedServer, ending_of, envelope_fields
+from tests.differential.replay.strangers import (
+    NetstringServer,
+    ScriptedServer,
+    ending_of,
+    envelope_fields,
+)
 from tests.differential.replay.words import NormalForm, filled_bytes
 from tests.support.queue_stub import QueueStub
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    # Runs the program of a vector; returns exit code and what it wrote on descriptors 1 and 2.
+    Execute = Callable[
+        [Mapping[str, Any], ScratchHome, Mapping[bytes, bytes]], tuple[int | str, bytes, bytes]
+    ]
 
 NOBODY = 65534
 TIMEOUT = 30  # seconds for one program
@@ -27,7 +38,7 @@ SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 KNOWN_FIELDS = (
     "id about program argv argv0 env control users alias queue no_queue want_queue files home_mode "
     "stdin stdin_type fd1 qq_exit qq_error qq_signal pre as root needs accounts ago ignore_files "
-    "only quirk ehlo server expect"
+    "only sorted quirk ehlo server expect"
 )
 
 
@@ -41,15 +52,20 @@ def why_not(vector: Mapping[str, Any], bin_folder: str) -> str | None:
     return f"needs the accounts {' '.join(missing)}" if missing else None
 
 
-def run(vector: Mapping[str, Any], bin_folder: str) -> dict[str, Any]:
-    """Run a vector in a scratch home of its own; return its outcome in normal form."""
+def run(
+    vector: Mapping[str, Any], bin_folder: str, execute: Execute | None = None
+) -> dict[str, Any]:
+    """Run a vector in a scratch home of its own; return its outcome in normal form.
+
+    `execute` runs the program in another way than as a command.
+    """
     unknown = vector.keys() - set(KNOWN_FIELDS.split())
     assert not unknown, f"the vector says {unknown}, which nobody here obeys"
     with ExitStack() as stack:
         scratch = ScratchHome(bin_folder)
         stack.callback(scratch.remove)
         queue = QueueStub(scratch.capture, f"{scratch.top}/captured", ending_of(vector))
-        server = ScriptedServer(vector["server"]) if "server" in vector else None
+        server = _server_of(vector)
         if server:
             stack.callback(server.stop)
             scratch.port = server.port
@@ -57,11 +73,11 @@ def run(vector: Mapping[str, Any], bin_folder: str) -> dict[str, Any]:
             stack.callback(os.close, descriptor)
         environ = _environ(vector, scratch)
         for argv in vector.get("pre", []):
-            path = f"{bin_folder}/{argv[0]}"
+            path = shutil.which(argv[0], path=f"{bin_folder}:{SYSTEM_PATH}") or argv[0]
             subprocess.run([path, *argv[1:]], env=environ, cwd=scratch.work, check=False, **QUIET)
         before = _look(scratch)
         start = time.time()
-        code, out, err = _execute(vector, scratch, environ)
+        code, out, err = (execute or _execute)(vector, scratch, environ)
         normal = NormalForm(start, time.time(), scratch.places(), vector.get("ago"))
         outcome = _outcome(vector, scratch, normal, before, (code, out, err))
         outcome["queued"] = [
@@ -70,12 +86,26 @@ def run(vector: Mapping[str, Any], bin_folder: str) -> dict[str, Any]:
         ]
         if server:
             server.stop()
-            outcome["server"] = server.seen
-        return {field: value for field, value in outcome.items() if value or field in ALWAYS_SAID}
+            outcome["server"] = [normal.text(text) for text in server.seen]
+        return {field: value for field, value in outcome.items() if value or field in ALWAYS_THERE}
 
 
-ALWAYS_SAID = ("exit", "server")
+def _server_of(vector: Mapping[str, Any]) -> ScriptedServer | NetstringServer | None:
+    """Return the server that the vector wants on loopback: QMQP has a port of its own."""
+    script = vector.get("server")
+    if script is None:
+        return None
+    return NetstringServer(script) if "port" in script else ScriptedServer(script)
+
+
+ALWAYS_THERE = ("exit", "server")  # other fields that are empty are left out
 QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+
+def _own(vector: Mapping[str, Any], top: str) -> dict[str, str]:
+    """Return the files that switch off what we do on purpose and the original does not."""
+    checks = top == "control" and vector["program"] == "qmail-smtpd"
+    return {"recipientcheck": "0\n"} if checks else {}
 
 
 def _lay(vector: Mapping[str, Any], scratch: ScratchHome) -> list[int]:
@@ -86,7 +116,7 @@ def _lay(vector: Mapping[str, Any], scratch: ScratchHome) -> list[int]:
     elif not vector.get("no_queue"):
         scratch.make_timeout_table()
     for top in ("control", "users", "alias", "queue"):
-        for name, kind in (vector.get(top) or {}).items():
+        for name, kind in {**_own(vector, top), **(vector.get(top) or {})}.items():
             path = f"{scratch.home}/{top}/{name}"
             if kind is None:
                 trees.remove(path)

@@ -33,7 +33,11 @@ PROCESS_NUMBERS = (
     (re.compile(r"\{TIME\}\.\d+"), "{TIME}.{PID}"),
     (re.compile(r"\b\d+\.\{TIME\}@"), "{PID}.{TIME}@"),
     (re.compile(r"\bqp \d+"), "qp {PID}"),
+    (re.compile(r"\bpid \d+: (?=[45]\d\d )"), "pid {PID}: "),
+    (re.compile(r"^\d+ (?=[<>] )", re.MULTILINE), "{PID} "),  # recordio(1)
     (re.compile(r"\(qmail \d+ invoked"), "(qmail {PID} invoked"),
+    # The length of a netstring in which one stands.
+    (re.compile(r"\b\d+:(?=Kok \{TIME\} qp \{PID\})"), "{N}:"),
 )
 WITH_SMTP = re.compile(r"(\n  by \S* with )E?SMTPS?A?(; )")
 

@@ -107,3 +107,41 @@ def test_no_address_carries_a_line_end_further(byte: bytes) -> None:
     outcome = converse([b"MAIL FROM:<a" + byte + b"RSET@b>\r\n"])
 
     assert outcome.replies == b"555 syntax error (#5.5.4)\r\n"
+
+
+@pytest.mark.parametrize("length", range(1, 6))
+def test_no_mix_of_line_ends_in_a_chunk_smuggles_or_loses_a_message(length: int) -> None:
+    for mix in (mix for mix in MIXES if len(mix) == length):
+        body = FIRST + mix + SECOND
+        envelope = START.removesuffix(b"DATA\r\n")
+        outcome = converse(
+            [envelope + b"BDAT %d LAST\r\n" % len(body) + body + SECOND + b"NOOP\r\n"]
+        )
+
+        broken = has_bare_line_feed(body)
+        assert senders(outcome) == [b"sue@example.net"] * (not broken) + [b"evil@example.net"], mix
+        assert outcome.replies.endswith(b"354 go ahead\r\n250 ok\r\n250 ok\r\n"), mix
+
+
+@pytest.mark.parametrize("mix", [b"\r\n.\r\n", b"\n.\n", b"\r.\r", b"\n.\r\n"])
+def test_where_a_message_is_cut_into_chunks_smuggles_nothing(mix: bytes) -> None:
+    body = FIRST + mix + SECOND
+    envelope = START.removesuffix(b"DATA\r\n")
+    for cut in range(len(body) + 1):
+        first, second = body[:cut], body[cut:]
+        wire = b"BDAT %d\r\n%bBDAT %d LAST\r\n%b" % (len(first), first, len(second), second)
+
+        outcome = converse([envelope + wire + b"NOOP\r\n"])
+
+        assert senders(outcome) == [b"sue@example.net"] * (not has_bare_line_feed(body)), cut
+        assert outcome.replies.endswith(b"250 ok\r\n"), cut
+
+
+@pytest.mark.parametrize("mix", [b"\r\n..\r\n", b"\r.\r", b"\0\r\n", b"\r\n.\0"])
+def test_a_good_message_is_never_refused_wherever_it_is_cut(mix: bytes) -> None:
+    wire = START + FIRST + mix + b"text" + END + SECOND + b"QUIT\r\n"
+    whole = converse([wire])
+
+    assert senders(whole) == [b"sue@example.net", b"evil@example.net"]
+    for cut in range(len(wire) + 1):
+        assert converse([wire[:cut], wire[cut:]]) == whole, cut

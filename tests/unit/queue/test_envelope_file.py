@@ -28,6 +28,28 @@ def test_a_done_recipient_differs_in_one_byte() -> None:
     assert encode_recipient(b"a@b", done=True) == b"Da@b\0"
 
 
+def test_additional_records_stand_behind_the_reverse_path() -> None:
+    envelope = encode_envelope(b"a@b", [b"c@d"], [b"RET=HDRS ", b"NOTIFY=NEVER TO=c@d"])
+
+    assert envelope == b"Fa@b\0p RET=HDRS \0p NOTIFY=NEVER TO=c@d\0Tc@d\0\0"
+    assert EnvelopeParser().feed(envelope) == envelope[:-1]
+
+
+@pytest.mark.parametrize("data", [b"p x\0", b"Fa\0Tb\0p x\0"])
+def test_additional_records_stand_nowhere_else(data: bytes) -> None:
+    with pytest.raises(QueueFailure) as failure:
+        EnvelopeParser().feed(data)
+
+    assert failure.value.code == 91
+
+
+def test_an_additional_record_has_an_end() -> None:
+    with pytest.raises(QueueFailure) as failure:
+        EnvelopeParser().feed(b"Fa\0p" + b"x" * 2049)
+
+    assert failure.value.code == 11
+
+
 def test_the_last_nul_is_not_stored() -> None:
     parser = EnvelopeParser()
 

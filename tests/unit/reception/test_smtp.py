@@ -6,48 +6,17 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support import simulated_time
 from tests.support.sessions import MemoryMessage, MemoryQueue, MemoryStream
+from tests.support.smtp_host import ENVELOPE, MAIL, MESSAGE, QUIT, RCPT, Host
 
 from pyqmail.errors import PermanentFailure, TransientFailure
-from pyqmail.reception import smtp
-from pyqmail.reception.smtp import client_of, serve
+from pyqmail.protocol.smtp.reply import OK, SYNTAX_ERROR, Reply
+from pyqmail.reception import replies, smtp, transaction
+from pyqmail.reception.smtp import Services, client_of, serve
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pyqmail.errors import Failure
-
-MAIL = b"MAIL FROM:<sue@example.net>\r\n"
-RCPT = b"RCPT TO:<joe@example.org>\r\n"
-ENVELOPE = MAIL + RCPT
-MESSAGE = b"DATA\r\nSubject: x\r\n\r\nhello\r\n.\r\n"
-QUIT = b"QUIT\r\n"
-
-
-class Host:
-    """A home in which sessions are held, one after the other."""
-
-    def __init__(self, folder: Path) -> None:
-        self.home = str(folder)
-        self.control = folder / "control"
-        self.control.mkdir()
-        self.set("me", "mail.example.org\n")
-        self.set("rcpthosts", "example.org\n")
-        self.queue = MemoryQueue()
-        self.log: list[bytes] = []
-
-    def set(self, name: str, text: str) -> None:
-        (self.control / name).write_text(text)
-
-    def hold(
-        self, *pieces: bytes, patient: bool = False, **environ: bytes
-    ) -> tuple[int, list[bytes]]:
-        """Return exit status, and the lines that were said after the greeting."""
-        stream = MemoryStream(pieces, patient=patient)
-        variables = {name.encode(): value for name, value in environ.items()}
-        session = serve(self.home, variables, stream, self.queue, log=self.log.append)  # type: ignore[arg-type]
-        status = asyncio.run(session)
-        _, *lines = stream.transcript().split(b"\r\n")
-        return status, lines[:-1]
 
 
 @pytest.fixture
@@ -106,7 +75,14 @@ def test_ehlo_lists_what_we_offer(host: Host) -> None:
 
     _, lines = host.hold(b"EHLO x\r\n")
 
-    assert lines == [b"250-mail.example.org", b"250-PIPELINING", b"250-8BITMIME", b"250 SIZE 1000"]
+    assert lines == [
+        b"250-mail.example.org",
+        b"250-PIPELINING",
+        b"250-8BITMIME",
+        b"250-SIZE 1000",
+        b"250-SMTPUTF8",
+        b"250 CHUNKING",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -135,14 +111,14 @@ def test_without_a_queue_no_message_is_asked_for(host: Host) -> None:
 @pytest.mark.parametrize(
     ("recipient", "line"),
     [
-        (b"<ann@example.net>", smtp.NO_RELAYING),
-        (b"<ann@example.org>", smtp.OK),
-        (b"<ann>", smtp.OK),
-        (b"<bad@example.org>", smtp.BAD_RECIPIENT),
-        (b"<" + b"a" * 900 + b"@example.org>", smtp.SYNTAX_ERROR),
+        (b"<ann@example.net>", replies.NO_RELAYING),
+        (b"<ann@example.org>", OK),
+        (b"<ann>", OK),
+        (b"<bad@example.org>", replies.BAD_RECIPIENT),
+        (b"<" + b"a" * 900 + b"@example.org>", SYNTAX_ERROR),
     ],
 )
-def test_recipients_are_judged(host: Host, recipient: bytes, line: smtp.Reply) -> None:
+def test_recipients_are_judged(host: Host, recipient: bytes, line: Reply) -> None:
     host.set("badrcptto", "bad@example.org\n")
 
     _, lines = host.hold(MAIL + b"RCPT TO:" + recipient + b"\r\n")
@@ -155,7 +131,7 @@ def test_a_bad_sender_is_told_so_at_each_recipient(host: Host) -> None:
 
     _, lines = host.hold(MAIL + b"RCPT TO:<x@far.example>\r\n" + RCPT, RELAYCLIENT=b"")
 
-    assert lines == [b"250 ok", *[b"553 " + smtp.BAD_SENDER.lines[0]] * 2]
+    assert lines == [b"250 ok", *[b"553 " + replies.BAD_SENDER.lines[0]] * 2]
 
 
 def test_a_relay_client_sends_anywhere_and_its_suffix_is_added(host: Host) -> None:
@@ -178,7 +154,7 @@ def test_if_our_own_numbers_are_unknown_the_session_ends(
     def fail() -> frozenset[bytes]:
         raise OSError
 
-    monkeypatch.setattr(smtp, "local_addresses", fail)
+    monkeypatch.setattr(transaction, "local_addresses", fail)
 
     status, lines = host.hold(b"MAIL FROM:<a@[127.0.0.1]>\r\n")
 
@@ -189,6 +165,9 @@ def test_if_our_own_numbers_are_unknown_the_session_ends(
 
 
 def test_an_unknown_mailbox_is_refused_if_somebody_knows(host: Host) -> None:
+    async def only_ann(address: bytes) -> bool:
+        return address == b"ann@example.org"
+
     stream = MemoryStream([MAIL + RCPT + b"RCPT TO:<ann@example.org>\r\n"])
 
     asyncio.run(
@@ -197,7 +176,7 @@ def test_an_unknown_mailbox_is_refused_if_somebody_knows(host: Host) -> None:
             {},
             stream,
             host.queue,  # type: ignore[arg-type]
-            recipient_exists=lambda address: address == b"ann@example.org",
+            Services(recipient_exists=only_ann),
         )
     )
 
@@ -207,8 +186,8 @@ def test_an_unknown_mailbox_is_refused_if_somebody_knows(host: Host) -> None:
     ]
 
 
-def test_recipients_have_an_end(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smtp, "MAX_RECIPIENTS", 2)
+def test_recipients_have_an_end(host: Host) -> None:
+    host.set("maxrcpt", "2\n")
 
     _, lines = host.hold(MAIL + RCPT * 3)
 
@@ -233,7 +212,7 @@ def test_a_size_that_is_announced_is_judged_at_once(host: Host) -> None:
 
     _, lines = host.hold(b"MAIL FROM:<a@b> SIZE=20\r\nMAIL FROM:<a@b> SIZE=21\r\n")
 
-    assert lines == [b"250 ok", b"552 " + smtp.TOO_LARGE.lines[0]]
+    assert lines == [b"250 ok", b"552 " + replies.TOO_LARGE.lines[0]]
 
 
 @pytest.mark.parametrize(("hops", "accepted"), [(99, True), (100, False)])
@@ -250,7 +229,7 @@ def test_controls_that_cannot_be_read_end_the_session(host: Host) -> None:
     host.set("timeoutsmtpd", "soon\n")
     stream = MemoryStream([QUIT])
 
-    status = asyncio.run(serve(host.home, {}, stream, host.queue, log=host.log.append))  # type: ignore[arg-type]
+    status = asyncio.run(serve(host.home, {}, stream, host.queue, Services(log=host.log.append)))  # type: ignore[arg-type]
 
     assert status == smtp.FAILURE
     assert stream.transcript() == b"421 unable to read controls (#4.3.0)\r\n"

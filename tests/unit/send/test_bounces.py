@@ -6,10 +6,12 @@ from email import message_from_bytes
 import pytest
 
 from pyqmail.control.maps import ColonMap, ConstantMap
+from pyqmail.message.wishes import Wishes
 from pyqmail.send.bounces import (
     BounceMessage,
     BounceSettings,
     FailedMessage,
+    anybody_is_told,
     compose,
     note,
 )
@@ -126,3 +128,69 @@ def test_a_note_names_the_recipient_without_the_prefix_of_its_domain() -> None:
     routing = Routing(ConstantMap([]), ColonMap([b"virt.example:joe"]), ConstantMap([]), b"here")
 
     assert note(b"joe-x@virt.example", b"no\n", routing) == b"<x@virt.example>:\nno\n\n"
+
+
+NOTES = b"<ann@example.org>:\nno (#5.1.1)\n\n<joe@example.org>:\nfull (#5.2.2)\n\n"
+
+
+def wishing(*records: bytes, notes: bytes = NOTES, message: bytes = MESSAGE) -> FailedMessage:
+    return replace(failed(notes=notes, message=message), wishes=Wishes.of_records(records))
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, MULTIPART])
+@pytest.mark.parametrize("notify", [b"NEVER", b"SUCCESS,DELAY"])
+def test_a_failure_that_the_sender_wants_not_to_hear_of_is_not_told(
+    settings: BounceSettings, notify: bytes
+) -> None:
+    message = wishing(b"NOTIFY=" + notify + b" TO=ann@example.org")
+
+    text = b"".join(composed(message, settings).pieces)
+
+    assert anybody_is_told(message)
+    assert b"ann@example.org" not in text
+    assert b"\n\n<joe@example.org>:\nfull (#5.2.2)\n\n---" in text
+
+
+def test_where_nobody_wants_to_hear_nobody_is_told() -> None:
+    records = [b"NOTIFY=NEVER TO=ann@example.org", b"NOTIFY=NEVER TO=joe@example.org"]
+
+    assert not anybody_is_told(wishing(*records))
+    assert anybody_is_told(wishing(records[0]))
+    assert anybody_is_told(wishing())
+    assert anybody_is_told(wishing(b"RET=HDRS "))
+
+
+@pytest.mark.parametrize("message", [MESSAGE, b"Subject: hello\n\n", b"Subject: hello\n"])
+@pytest.mark.parametrize("settings", [SETTINGS, MULTIPART])
+def test_whoever_wants_no_copy_gets_the_header(settings: BounceSettings, message: bytes) -> None:
+    text = b"".join(composed(wishing(b"RET=HDRS ", message=message), settings).pieces)
+
+    assert b"--- Below this line is the header of the message.\n\n" in text
+    assert b"\nReturn-Path: <joe@a.example>\nSubject: hello\n" in text
+    assert b"there" not in text
+    assert (b"\nContent-Type: text/rfc822-headers\n" in text) == settings.is_multipart
+
+
+def test_a_message_without_header_leaves_an_empty_copy() -> None:
+    text = b"".join(composed(wishing(b"RET=HDRS ", message=b"\nbody\n")).pieces)
+
+    assert text.endswith(b"\nReturn-Path: <joe@a.example>\n")
+
+
+def test_what_the_sender_called_message_and_recipient_is_told_to_programs() -> None:
+    records = [b"ENVID=QQ+2B1 ", b"ORCPT=rfc822;Joe@example.net TO=joe@example.org"]
+
+    text = b"".join(composed(wishing(*records), MULTIPART).pieces)
+
+    assert b"\nOriginal-Envelope-Id: QQ+1\nReporting-MTA: " in text
+    assert b"\nOriginal-Recipient: rfc822;Joe@example.net\nFinal-Recipient: rfc822; joe@" in text
+    assert text.count(b"Original-Recipient") == 1
+
+
+def test_line_ends_in_what_the_sender_called_them_begin_no_field() -> None:
+    records = [b"ENVID=a+0AX:+0Db ", b"ORCPT=rfc822;a+0AX:+0Db TO=joe@example.org"]
+
+    text = b"".join(composed(wishing(*records), MULTIPART).pieces)
+
+    assert b"\nOriginal-Envelope-Id: a?X:?b\n" in text
+    assert b"\nOriginal-Recipient: rfc822;a?X:?b\n" in text

@@ -7,15 +7,31 @@ cannot be carried further without breaking something.
 
 from __future__ import annotations
 
-from typing import Final
+from base64 import b64decode
+from typing import TYPE_CHECKING, Final
 
-from pyqmail.protocol.smtp.events import Command, Data, Hello, Mail, Quit, Recipient, Reset
-from pyqmail.protocol.smtp.reply import SYNTAX_ERROR, Reply, reply
+from pyqmail.message.xtext import XtextError, decode_xtext
+from pyqmail.protocol.smtp.events import (
+    Authenticate,
+    Chunk,
+    Command,
+    Data,
+    Hello,
+    Introduce,
+    Mail,
+    Quit,
+    Recipient,
+    Reset,
+    StartTls,
+)
+from pyqmail.protocol.smtp.reply import AUTH_MALFORMED, SYNTAX_ERROR, Reply
 
-# Parameters of MAIL that ask for a promise. Ignoring them would break it.
-PROMISES: Final = (b"SMTPUTF8", b"REQUIRETLS")
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_SIZE_DIGITS: Final = 20  # RFC 1870 §4: size-value is 1*20DIGIT
+
+_UNKNOWN: Final = (b"[UNAVAILABLE]", b"[TEMPUNAVAIL]")  # XCLIENT: there is no value
 
 COMMANDS: Final[dict[bytes, type[Command]]] = {
     b"HELO": Hello,
@@ -23,6 +39,10 @@ COMMANDS: Final[dict[bytes, type[Command]]] = {
     b"MAIL": Mail,
     b"RCPT": Recipient,
     b"DATA": Data,
+    b"BDAT": Chunk,
+    b"STARTTLS": StartTls,
+    b"AUTH": Authenticate,
+    b"XCLIENT": Introduce,
     b"RSET": Reset,
     b"QUIT": Quit,
 }
@@ -47,20 +67,9 @@ def split_command(line: bytes) -> tuple[bytes, bytes]:
 
 
 def parse_arguments(verb: bytes, argument: bytes) -> Command:
-    """Return the command `verb`, one of COMMANDS. Raises CommandRefused."""
-    match verb:
-        case b"MAIL":
-            return _parse_mail(argument)
-        case b"RCPT":
-            forward_path, rest = parse_path(argument)
-            return Recipient(forward_path, _parse_parameters(rest))
-        case b"HELO" | b"EHLO":
-            return Hello(argument, extended=verb == b"EHLO")
-        case b"DATA":
-            return Data()
-        case b"RSET":
-            return Reset()
-    return Quit()
+    """Return the command `verb`, one of COMMANDS but BDAT. Raises CommandRefused."""
+    parse = _PARSERS.get(verb)
+    return parse(argument) if parse is not None else _WITHOUT_ARGUMENT[verb]
 
 
 def parse_path(argument: bytes) -> tuple[bytes, bytes]:
@@ -105,13 +114,64 @@ def _unquote(text: bytes, terminator: bytes) -> tuple[bytes, bytes]:
     return bytes(address), b""
 
 
+def decode_base64(text: bytes) -> bytes:
+    """Return what `text` stands for. Raises CommandRefused."""
+    try:
+        return b64decode(text, validate=True)
+    except ValueError as error:
+        raise CommandRefused(AUTH_MALFORMED) from error
+
+
+def _parse_hello(argument: bytes) -> Hello:
+    return Hello(argument, extended=False)
+
+
+def _parse_extended_hello(argument: bytes) -> Hello:
+    return Hello(argument, extended=True)
+
+
+def _parse_recipient(argument: bytes) -> Recipient:
+    forward_path, rest = parse_path(argument)
+    return Recipient(forward_path, _parse_parameters(rest))
+
+
 def _parse_mail(argument: bytes) -> Mail:
     reverse_path, rest = parse_path(argument)
     parameters = _parse_parameters(rest)
-    for promise in PROMISES:
-        if promise in parameters:
-            raise CommandRefused(reply(555, b"sorry, i don't offer " + promise + b" (#5.5.4)"))
-    return Mail(reverse_path, parameters, _parse_size(parameters.get(b"SIZE")))
+    size = parameters.get(b"SIZE")
+    return Mail(reverse_path, parameters, None if size is None else _parse_size(size))
+
+
+def parse_chunk(argument: bytes) -> Chunk:
+    """Return what BDAT announces. Raises CommandRefused."""
+    size, *rest = argument.split() or [b""]
+    last = [word.upper() for word in rest] == [b"LAST"]
+    if rest and not last:
+        raise CommandRefused(SYNTAX_ERROR)
+    return Chunk(_parse_size(size), last)
+
+
+def _parse_authenticate(argument: bytes) -> Authenticate:
+    mechanism, _, initial = argument.rstrip(b" ").partition(b" ")
+    if not mechanism:
+        raise CommandRefused(AUTH_MALFORMED)
+    if initial == b"=":  # RFC 4954 §4: an initial response of no bytes
+        return Authenticate(mechanism.upper(), b"")
+    return Authenticate(mechanism.upper(), decode_base64(initial) if initial else None)
+
+
+def _parse_introduce(argument: bytes) -> Introduce:
+    attributes: dict[bytes, bytes | None] = {}
+    for word in argument.split():
+        name, equals, value = word.partition(b"=")
+        if not equals:
+            raise CommandRefused(SYNTAX_ERROR)
+        try:
+            text = decode_xtext(value)
+        except XtextError as error:
+            raise CommandRefused(SYNTAX_ERROR) from error
+        attributes[name.upper()] = None if text.upper() in _UNKNOWN else text
+    return Introduce(attributes)
 
 
 def _parse_parameters(text: bytes) -> dict[bytes, bytes]:
@@ -119,9 +179,25 @@ def _parse_parameters(text: bytes) -> dict[bytes, bytes]:
     return {keyword.upper(): value for keyword, _, value in words}
 
 
-def _parse_size(value: bytes | None) -> int | None:
-    if value is None:
-        return None
+def _parse_size(value: bytes) -> int:
     if not value.isdigit() or len(value) > MAX_SIZE_DIGITS:
         raise CommandRefused(SYNTAX_ERROR)
     return int(value)
+
+
+_PARSERS: Final[dict[bytes, Callable[[bytes], Command]]] = {
+    b"HELO": _parse_hello,
+    b"EHLO": _parse_extended_hello,
+    b"MAIL": _parse_mail,
+    b"RCPT": _parse_recipient,
+    b"AUTH": _parse_authenticate,
+    b"XCLIENT": _parse_introduce,
+}
+
+# What stands behind these is ignored, as ever.
+_WITHOUT_ARGUMENT: Final[dict[bytes, Command]] = {
+    b"DATA": Data(),
+    b"RSET": Reset(),
+    b"STARTTLS": StartTls(),
+    b"QUIT": Quit(),
+}

@@ -49,10 +49,26 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
+class Chunk:
+    """BDAT (RFC 3030): the first or next `size` bytes of the message come. Needs no answer yet.
+
+    MessageData follows, then ChunkEnd, or after the `last` chunk MessageEnd.
+    """
+
+    size: int
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class MessageData:
     """The next bytes of the message, lines ending with LF, dots removed. Needs no answer."""
 
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkEnd:
+    """A chunk is complete, and others follow; a refusal ends the transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +78,43 @@ class MessageEnd:
 
 @dataclass(frozen=True, slots=True)
 class MessageBroken:
-    """The message cannot go on, and the session is over: forget it. Needs no answer."""
+    """The message cannot go on, and the client is told so: forget it. Needs no answer.
+
+    The session is over, unless the message came in chunks.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """STARTTLS (RFC 3207). After a positive answer the handshake comes; all else is forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """AUTH (RFC 4954): 235 is success, 334 asks for an AuthenticationResponse.
+
+    `initial` is the initial response, decoded; None if there is none.
+    """
+
+    mechanism: bytes
+    initial: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticationResponse:
+    """What the client answers to a 334, decoded; to be answered as AUTH is."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Introduce:
+    """XCLIENT: a trusted client says for whom it speaks. A positive answer is a greeting.
+
+    Names of attributes are in capitals; values are decoded, None where unknown.
+    """
+
+    attributes: Mapping[bytes, bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,5 +122,7 @@ class Quit:
     """QUIT: the answer is the last thing said."""
 
 
-Command = Hello | Mail | Recipient | Reset | Data | Quit
-Event = Command | MessageData | MessageEnd | MessageBroken
+Command = (
+    Hello | Mail | Recipient | Reset | Data | Chunk | StartTls | Authenticate | Introduce | Quit
+)
+Event = Command | MessageData | ChunkEnd | MessageEnd | MessageBroken | AuthenticationResponse

@@ -50,4 +50,13 @@ SYNTAX_ERROR: Final = reply(555, b"syntax error (#5.5.4)")
 MAIL_FIRST: Final = reply(503, b"MAIL first (#5.5.1)")
 RCPT_FIRST: Final = reply(503, b"RCPT first (#5.5.1)")
 GO_AHEAD: Final = reply(354, b"go ahead")
+CHUNK_FIRST: Final = reply(503, b"BDAT or RSET first (#5.5.1)")
+NOT_DURING_MAIL: Final = reply(503, b"not during mail transaction (#5.5.1)")
+NO_AUTH_DURING_MAIL: Final = reply(503, b"no auth during mail transaction (#5.5.0)")
+AUTH_CANCELLED: Final = reply(501, b"auth exchange cancelled (#5.0.0)")
+AUTH_MALFORMED: Final = reply(501, b"malformed auth input (#5.5.4)")
+TOO_MANY_ERRORS: Final = reply(421, b"too many errors (#4.7.0)")
+BARE_LINE_FEED_IN_CHUNK: Final = reply(
+    554, b"bare LF in message, see https://cr.yp.to/docs/smtplf.html (#5.6.0)"
+)
 BARE_LINE_FEED: Final = reply(451, b"See https://cr.yp.to/docs/smtplf.html.")

@@ -6,41 +6,45 @@ no socket, reads no clock and knows no mailbox: its caller does.
 
 from __future__ import annotations
 
-from enum import Enum, auto
+import sys
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.protocol.lines import LineBuffer, LineTooLong
+from pyqmail.protocol.smtp.chunks import ChunkDecoder
 from pyqmail.protocol.smtp.commands import (
     COMMANDS,
     CommandRefused,
+    decode_base64,
     parse_arguments,
+    parse_chunk,
     split_command,
 )
 from pyqmail.protocol.smtp.data import BareLineFeed, DataDecoder
 from pyqmail.protocol.smtp.events import (
-    Command,
-    Data,
+    AuthenticationResponse,
+    Chunk,
+    ChunkEnd,
     Event,
     Hello,
-    Mail,
     MessageBroken,
     MessageData,
     MessageEnd,
-    Quit,
-    Recipient,
     Reset,
+    StartTls,
 )
 from pyqmail.protocol.smtp.reply import (
+    AUTH_CANCELLED,
     BARE_LINE_FEED,
+    BARE_LINE_FEED_IN_CHUNK,
     CANNOT_VERIFY,
     HELP,
     LINE_TOO_LONG,
-    MAIL_FIRST,
     OK,
-    RCPT_FIRST,
+    TOO_MANY_ERRORS,
     UNIMPLEMENTED,
     Reply,
 )
+from pyqmail.protocol.smtp.states import OUT_OF_ORDER, TRANSITIONS, State, next_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,49 +52,7 @@ if TYPE_CHECKING:
 # Bytes without CR LF. RFC 5321 §4.5.3.1.4 wants 512, extensions more, and RFC 4954 §4 the most.
 MAX_COMMAND_LINE: Final = 12288
 
-
-class State(Enum):
-    """What the session waits for."""
-
-    READY = auto()  # MAIL; no HELO is needed, as ever
-    SENDER = auto()  # the first RCPT
-    RECIPIENT = auto()  # more of them, or DATA
-    MESSAGE = auto()  # bytes of the message, after 354
-    CLOSED = auto()  # nothing; whatever else arrives is not looked at
-
-
-# Where each command is allowed, and where a positive reply leads.
-TRANSITIONS: Final[Mapping[tuple[State, type[Event]], State]] = {
-    (State.READY, Hello): State.READY,
-    (State.READY, Mail): State.SENDER,
-    (State.READY, Reset): State.READY,
-    (State.READY, Quit): State.CLOSED,
-    (State.SENDER, Hello): State.READY,
-    (State.SENDER, Mail): State.SENDER,
-    (State.SENDER, Recipient): State.RECIPIENT,
-    (State.SENDER, Reset): State.READY,
-    (State.SENDER, Quit): State.CLOSED,
-    (State.RECIPIENT, Hello): State.READY,
-    (State.RECIPIENT, Mail): State.SENDER,  # legal in qmail; the recipients are forgotten
-    (State.RECIPIENT, Recipient): State.RECIPIENT,
-    (State.RECIPIENT, Data): State.MESSAGE,
-    (State.RECIPIENT, Reset): State.READY,
-    (State.RECIPIENT, Quit): State.CLOSED,
-    (State.MESSAGE, MessageEnd): State.READY,
-}
-
-# Where a refusal leads; any other leaves the session where it was.
-AFTER_REFUSAL: Final[Mapping[type[Event], State]] = {
-    Data: State.READY,  # the transaction is over, as in the original
-    MessageEnd: State.READY,
-}
-
-# What a command that is missing there is answered with.
-OUT_OF_ORDER: Final[Mapping[tuple[State, type[Command]], Reply]] = {
-    (State.READY, Recipient): MAIL_FIRST,
-    (State.READY, Data): MAIL_FIRST,
-    (State.SENDER, Data): RCPT_FIRST,
-}
+_FIRST_REFUSAL: Final = 400
 
 # Commands that change nothing; the session answers them itself.
 COURTESIES: Final[Mapping[bytes, Reply]] = {
@@ -98,6 +60,16 @@ COURTESIES: Final[Mapping[bytes, Reply]] = {
     b"HELP": HELP,
     b"VRFY": CANNOT_VERIFY,
 }
+
+# Known only after `offer()`: without what they need they are as unknown as in the original.
+OPTIONAL: Final = frozenset({b"STARTTLS", b"AUTH", b"XCLIENT"})
+
+# How another protocol begins. A web page can make its visitor's browser send us a
+# request whose body is a mail transaction; so no body is ever read.
+STRANGERS: Final = frozenset(
+    {b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"PATCH", b"TRACE"}
+)
+TLS_HANDSHAKE: Final = b"\x16\x03"  # type and major version of a record; RFC 8446 §5.1
 
 
 class ServerSession:
@@ -107,14 +79,27 @@ class ServerSession:
     returns None; answer every event with `answer()`, but those that need no
     answer; and send `data_to_send()` before waiting for more. One event is
     open at a time, so a client that pipelines (RFC 2920) is answered in order.
+
+    After `max_errors` refusals, or after `max_junk` commands in a row that
+    bring no message nearer, the session is over.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_errors: int = sys.maxsize, max_junk: int = sys.maxsize) -> None:
         self.state = State.READY
+        self._errors_left = max_errors
+        self._max_junk = self._junk_left = max_junk
+        self._offered: set[bytes] = set()
+        self._chunks: ChunkDecoder | None = None
+        self._discard = 0  # bytes of a chunk that is refused
         self._lines = LineBuffer(MAX_COMMAND_LINE)
         self._decoder: DataDecoder | None = None
         self._open_event: Event | None = None
         self._replies: list[bytes] = []
+
+    @property
+    def closed(self) -> bool:
+        """Is everything said?"""
+        return self.state is State.CLOSED
 
     def receive_data(self, data: bytes) -> None:
         """Take what arrived; call `next_event()` until None before the next piece."""
@@ -126,9 +111,15 @@ class ServerSession:
         replies, self._replies = self._replies, []
         return b"".join(replies)
 
+    def offer(self, *verbs: bytes) -> None:
+        """Know these commands of OPTIONAL from now on, and none of the others."""
+        self._offered = set(verbs)
+
     def say(self, reply: Reply) -> None:
         """Send a reply that answers no command: the greeting."""
         self._replies.append(reply.to_wire())
+        if reply.code >= _FIRST_REFUSAL:
+            self._errors_left -= 1
 
     def close(self, reply: Reply) -> None:
         """Say why the session ends here."""
@@ -143,11 +134,25 @@ class ServerSession:
         """
         if self._open_event is not None:
             raise RuntimeError("the event before this one has had no answer")
-        if self.state is State.CLOSED:
-            return None
-        if self._decoder is not None:
-            return self._next_of_message(self._decoder)
-        return self._next_command()
+        while self.state is not State.CLOSED:
+            if self._errors_left < 0 or self._junk_left < 0:
+                self.close(TOO_MANY_ERRORS)
+                break
+            if self._decoder is not None:
+                return self._next_of_message(self._decoder)
+            if self.state is State.CHUNK:
+                return self._next_of_chunk()
+            if self._discard:
+                self._discard -= len(self._lines.take(self._discard))
+                if self._discard:
+                    break
+            line = self._next_line()
+            if line is None:
+                break
+            event = self._understand(line)
+            if event is not None:
+                return event
+        return None
 
     def answer(self, reply: Reply) -> None:
         """Answer the open event; a positive reply moves the session on."""
@@ -155,46 +160,107 @@ class ServerSession:
         if event is None:
             raise RuntimeError("no event waits for an answer")
         self.say(reply)
-        if reply.positive:
-            self.state = TRANSITIONS[self.state, type(event)]
-        else:
-            self.state = AFTER_REFUSAL.get(type(event), self.state)
+        self.state = next_state(self.state, event, reply)
         if self.state is State.MESSAGE:
             self._decoder = DataDecoder()
+        if self.state is not State.BETWEEN:
+            self._chunks = None
+        if isinstance(event, Hello | Reset):
+            self._junk_left -= 1
+        elif isinstance(event, MessageEnd) and reply.positive:
+            self._junk_left = self._max_junk
+        elif isinstance(event, StartTls) and reply.positive:
+            # Whatever came in the clear after the command was not said by
+            # whom the handshake will authenticate. RFC 3207 §6.
+            self._lines = LineBuffer(MAX_COMMAND_LINE)
 
-    def _next_command(self) -> Command | None:
+    def _next_line(self) -> bytes | None:
+        if self._lines.starts_with(TLS_HANDSHAKE):
+            self.close(UNIMPLEMENTED)
+            return None
         while True:
             try:
-                line = self._lines.take_line()
+                return self._lines.take_line()
             except LineTooLong:
                 self.say(LINE_TOO_LONG)
-                continue
-            if line is None:
-                return None
-            command = self._understand(line)
-            if command is not None:
-                self._open_event = command
-                return command
+                if self.state is State.AUTHENTICATION:
+                    self.state = State.READY
 
-    def _understand(self, line: bytes) -> Command | None:
-        """Return the command that `line` is, or answer it and return None."""
+    def _understand(self, line: bytes) -> Event | None:
+        """Return the event that `line` is, or answer it and return None."""
+        if self.state is State.AUTHENTICATION:
+            return self._understand_response(line)
+        verb, argument = split_command(line)
         if b"\n" in line:
             # A bare LF. Whoever takes it for a line end sees other commands here.
             self.say(UNIMPLEMENTED)
-            return None
-        verb, argument = split_command(line)
-        if verb not in COMMANDS:
+        elif verb in STRANGERS:
+            self.close(UNIMPLEMENTED)
+        elif verb not in COMMANDS or (verb in OPTIONAL and verb not in self._offered):
+            self._junk_left -= 1
             self.say(COURTESIES.get(verb, UNIMPLEMENTED))
-            return None
-        place = (self.state, COMMANDS[verb])
-        if place not in TRANSITIONS:
+        elif verb == b"BDAT":
+            return self._understand_chunk(argument)
+        elif (place := (self.state, COMMANDS[verb])) not in TRANSITIONS:
             self.say(OUT_OF_ORDER[place])
-            return None
+        else:
+            return self._understand_command(verb, argument)
+        return None
+
+    def _understand_command(self, verb: bytes, argument: bytes) -> Event | None:
         try:
-            return parse_arguments(verb, argument)
+            self._open_event = parse_arguments(verb, argument)
         except CommandRefused as refused:
             self.say(refused.reply)
+        return self._open_event
+
+    def _understand_chunk(self, argument: bytes) -> Event | None:
+        try:
+            chunk = parse_chunk(argument)
+        except CommandRefused as refused:
+            # How long it is, and so where the next command begins, cannot be known.
+            self.close(refused.reply)
             return None
+        place = (self.state, Chunk)
+        if place not in TRANSITIONS:
+            # Its bytes come all the same; they are no commands.
+            self._discard = chunk.size
+            self.say(OUT_OF_ORDER[place])
+            return None
+        self._chunks = self._chunks or ChunkDecoder()
+        self._chunks.begin(chunk.size, last=chunk.last)
+        self.state = State.CHUNK
+        return chunk
+
+    def _understand_response(self, line: bytes) -> Event | None:
+        """Return what the client answers to 334, or refuse it."""
+        if line == b"*":
+            self.state = State.READY
+            self.say(AUTH_CANCELLED)
+            return None
+        try:
+            self._open_event = AuthenticationResponse(decode_base64(line))
+        except CommandRefused as refused:
+            self.state = State.READY
+            self.say(refused.reply)
+        return self._open_event
+
+    # The message.
+
+    def _next_of_chunk(self) -> Event | None:
+        chunks = self._chunks
+        assert chunks is not None  # the state says so
+        data = chunks.feed(self._lines.take(chunks.missing))
+        if data:
+            return MessageData(data)
+        if chunks.missing:
+            return None
+        if chunks.broken:
+            self.state, self._chunks = State.READY, None
+            self.say(BARE_LINE_FEED_IN_CHUNK)
+            return MessageBroken()
+        self._open_event = MessageEnd() if chunks.last else ChunkEnd()
+        return self._open_event
 
     def _next_of_message(self, decoder: DataDecoder) -> Event | None:
         if not decoder.finished:

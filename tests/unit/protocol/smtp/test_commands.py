@@ -89,11 +89,3 @@ def test_size_is_a_number() -> None:
 def test_a_size_that_is_no_number_is_refused(size: bytes) -> None:
     with pytest.raises(CommandRefused):
         commands.parse_arguments(b"MAIL", b"FROM:<a@b> SIZE=" + size)
-
-
-@pytest.mark.parametrize("promise", [b"SMTPUTF8", b"smtputf8", b"REQUIRETLS"])
-def test_a_promise_that_is_not_kept_is_not_made(promise: bytes) -> None:
-    with pytest.raises(CommandRefused) as refused:
-        commands.parse_arguments(b"MAIL", b"FROM:<a@b> " + promise)
-
-    assert refused.value.reply.code == 555

@@ -1,0 +1,58 @@
+"""Which applications a chain of programs stands for.
+
+A program of ours that can serve connections has, beside `main()`, a function
+`application(arguments, compose)`. It is called in process if the program that the name
+leads to is our launcher; anything else is executed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from pyqmail.control.launchers import LAUNCHER
+from pyqmail.errors import PermanentFailure
+from pyqmail.programs.run import home_of, module_of
+from pyqmail.system.processes import find_program
+from pyqmail.ucspi.child import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pyqmail.ucspi.application import Application, Compose
+
+
+class Chain:
+    """Makes applications; `environ` has PATH and QMAILHOME."""
+
+    def __init__(self, environ: Mapping[bytes, bytes]) -> None:
+        self._environ = environ
+        launcher = os.path.join(home_of(environ), "bin", LAUNCHER)
+        self._launchers = {os.path.realpath(launcher), os.path.realpath(sys.argv[0])}
+
+    def compose(self, arguments: Sequence[bytes]) -> Application:
+        """Return the application that a chain of programs stands for. Raises Failure."""
+        if not arguments:
+            raise PermanentFailure(b"no program")
+        make = self._maker_of(arguments[0])
+        if make is None:
+            return Program(arguments)
+        return make(arguments[1:], self.compose)
+
+    def _maker_of(self, name: bytes) -> Callable[[Sequence[bytes], Compose], Application] | None:
+        path = find_program(name, self._environ)
+        if path is None or os.path.realpath(os.fsdecode(path)) not in self._launchers:
+            return None
+        module = module_of(os.fsdecode(os.path.basename(path)))
+        try:
+            found = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name != module:
+                raise
+            return None  # the launcher will say so
+        make: Callable[[Sequence[bytes], Compose], Application] | None = getattr(
+            found, "application", None
+        )
+        return make

@@ -1,0 +1,106 @@
+"""Whether a recipient can exist here: the lookup that qmail-send, qmail-lspawn and qmail-local do.
+
+A station of its own would be needed to ask, so what the sender, the
+deliverer and the mailbox know is put together here. It says no only if it is
+sure: what this user may not see, exists.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pyqmail.control.launchers import is_ours
+from pyqmail.control.roles import roles_of
+from pyqmail.delivery import dotqmail
+from pyqmail.delivery.users import find_owner
+from pyqmail.errors import TransientFailure
+from pyqmail.send.configuration import read_routing
+from pyqmail.system.errnos import is_temporary
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pyqmail.control.assign import Assignment
+    from pyqmail.control.roles import Roles
+    from pyqmail.send.routing import Routing
+
+PROGRAMS: Final = ("qmail-send", "qmail-lspawn", "qmail-local", "qmail-getpw")
+MAX_AGE: Final = 1.0  # seconds
+PATIENCE: Final = 30  # seconds; a directory service or a home on the network may be slow
+
+
+def recipient_check(home: str) -> Callable[[bytes], Awaitable[bool]]:
+    """Return what qmail-smtpd asks for each recipient. What it returns raises Failure."""
+    check = RecipientCheck(home)
+
+    async def exists(forward_path: bytes) -> bool:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await asyncio.to_thread(check.may_exist, forward_path)
+        except TimeoutError as error:
+            raise TransientFailure(b"looking for a mailbox takes too long") from error
+
+    return exists
+
+
+class RecipientCheck:
+    """The recipients of one home; what it knows of the home is a second old at most."""
+
+    def __init__(self, home: str) -> None:
+        self._home = home
+        self._known: _Knowledge | None = None
+
+    def may_exist(self, forward_path: bytes) -> bool:
+        """Ask whether a delivery to `forward_path` would find instructions. Raises Failure.
+
+        Whatever is not delivered here, or by programs that are not ours, exists.
+        """
+        known = self._look()
+        recipient = known.routing.route(forward_path)
+        if recipient.channel != "local" or not known.is_ours:
+            return True
+        local = recipient.address.rpartition(b"@")[0]
+        owner = find_owner(self._home, local, known.roles)
+        return not owner.dash or has_instructions(owner)
+
+    def _look(self) -> _Knowledge:
+        now = time.monotonic()
+        if self._known is None or now - self._known.since > MAX_AGE:
+            self._known = _Knowledge(
+                since=now,
+                routing=read_routing(self._home),
+                roles=roles_of(self._home),
+                is_ours=all(is_ours(self._home, name) for name in PROGRAMS),
+            )
+        return self._known
+
+
+@dataclass(frozen=True, slots=True)
+class _Knowledge:
+    """What is the same for all recipients of a home."""
+
+    since: float
+    routing: Routing
+    roles: Roles
+    is_ours: bool
+
+
+def has_instructions(owner: Assignment) -> bool:
+    """Ask whether any `.qmail` file is for this extension; who may not look, assumes so."""
+    for name, _ in dotqmail.candidates(owner.dash, owner.ext):
+        try:
+            mode = os.stat(os.path.join(owner.home, name)).st_mode
+        except PermissionError:
+            return True
+        except OSError as error:
+            if is_temporary(error.errno or 0):
+                raise TransientFailure(b"unable to look for a .qmail file") from error
+            continue  # qmail-local goes on to the next, too
+        if stat.S_ISREG(mode):
+            return True
+    return not os.path.isdir(owner.home)  # a home that is away makes mail wait, not bounce

@@ -1,0 +1,43 @@
+"""A byte stream over two descriptors, for programs that hold one session and may wait for it."""
+
+from __future__ import annotations
+
+import os
+import select
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_PIECE: Final = select.PIPE_BUF  # bytes that a pipe which is ready takes without waiting; pipe(7)
+
+
+class WaitingStream:
+    """Reads and writes; waits at most `timeout` seconds for each.
+
+    The descriptors stay as they are: making them non-blocking would do the
+    same to other processes that share them. Raises TimeoutError or another OSError.
+    """
+
+    def __init__(self, timeout: int, reading: int = 0, writing: int = 1) -> None:
+        self._timeout_ms = timeout * 1000
+        self._reading = reading
+        self._writing = writing
+
+    def read(self, size: int) -> bytes:
+        """Return what has arrived, waiting for something; b"" at the end."""
+        self._wait(self._reading, select.POLLIN)
+        return os.read(self._reading, size)
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data`."""
+        rest = memoryview(data)
+        while rest:
+            self._wait(self._writing, select.POLLOUT)
+            rest = rest[os.write(self._writing, rest[:_PIECE]) :]
+
+    def _wait(self, descriptor: int, event: int) -> None:
+        poll = select.poll()
+        poll.register(descriptor, event)
+        if not poll.poll(self._timeout_ms):
+            raise TimeoutError

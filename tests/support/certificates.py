@@ -1,0 +1,29 @@
+"""Certificates for a few minutes: a server's, and the authority that clients believe."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+import trustme
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Authority:
+    """Give `issue()` a folder; clients use `context()`."""
+
+    def __init__(self) -> None:
+        self._authority = trustme.CA()
+
+    def issue(self, control: Path, name: str = "mail.example.org") -> None:
+        """Write control/servercert.pem: key and chain in one file."""
+        issued = self._authority.issue_cert(name, "127.0.0.1")
+        issued.private_key_and_cert_chain_pem.write_to_path(str(control / "servercert.pem"))
+
+    def context(self) -> ssl.SSLContext:
+        """Return what a client needs to believe the servers' certificates."""
+        context = ssl.create_default_context()
+        self._authority.configure_trust(context)
+        return context
