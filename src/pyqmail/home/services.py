@@ -113,10 +113,7 @@ class Reservation:
 
     def __init__(self, name: str, place: Place) -> None:
         try:
-            family, _, _, _, address = _resolve(place)
-            self._socket = socket.socket(family, socket.SOCK_STREAM)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind(address)
+            self._socket = _bind(place)
         except OSError as error:
             raise no_room(name, place, _reason(error)) from error
         host, port, *_ = self._socket.getsockname()
@@ -127,11 +124,18 @@ class Reservation:
         self._socket.close()
 
 
-def _resolve(
-    place: Place,
-) -> tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]:
+def _bind(place: Place) -> socket.socket:
     found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
-    return min(found, key=lambda each: each[0] != socket.AF_INET)  # IPv4 first, as ever
+    # IPv4 first, as ever.
+    family, *_, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 def _reason(error: OSError) -> str:
