@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.children import NOBODY
-from tests.support.private_home import QMAILCTL, PrivateHome, why_not
+from tests.support.private_home import NO_SERVICES, QMAILCTL, PrivateHome, why_not
 
 from pyqmail.send.starting import STANDBY
 
@@ -151,7 +151,7 @@ def test_a_terminal_that_goes_away_stops_it(unstarted: PrivateHome) -> None:
     ours, theirs = pty.openpty()
     with open(unstarted.log_path, "ab") as log:
         server = subprocess.Popen(
-            [sys.executable, "-c", QMAILCTL, "run", "--home", unstarted.path],
+            [sys.executable, "-c", QMAILCTL, "run", "--home", unstarted.path, *NO_SERVICES],
             stdin=theirs,
             stdout=log,
             stderr=log,

@@ -28,6 +28,8 @@ INTERVAL = 0.02  # seconds between two looks
 
 # Mail for other hosts waits: no test asks the DNS of the world, and nobody listens at port 1.
 NOWHERE = ":127.0.0.1:1\n"
+# Homes of many tests run at the same time, and not all tests want services.
+NO_SERVICES = ("--listen=smtp=off", "--listen=submission=off", "--listen=smtps=off")
 
 QMAILCTL = "from pyqmail.programs.qmailctl import main; main()"
 
@@ -133,22 +135,28 @@ class PrivateHome:
 
     # The server.
 
-    def start(self) -> None:
+    def start(self, *options: str, **environ: str) -> None:
         """Start the home, and return when qmail-send has written its first line."""
         written = len(self.log())
-        self._server = self.start_another(self.log_path)
-        self.wait(lambda: "status:" in self.log()[written:], "the home did not start")
+        self._server = self.start_another(self.log_path, *options, **environ)
+        self.wait(lambda: "\nstatus: " in "\n" + self.log()[written:], "the home did not start")
 
-    def start_another(self, log_path: str) -> subprocess.Popen[bytes]:
-        """Start `qmailctl run`, and return it."""
+    def start_another(
+        self, log_path: str, *options: str, **environ: str
+    ) -> subprocess.Popen[bytes]:
+        """Start `qmailctl run`, and return it. Without options it serves no network."""
         with open(log_path, "ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-c", QMAILCTL, "run", "--home", self.path],
+                [
+                    sys.executable,
+                    *("-c", QMAILCTL, "run", "--home", self.path),
+                    *(options or NO_SERVICES),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                **self.options(),
+                **self.options(**environ),
             )
 
     def start_alone(self, *arguments: str, waits: bool = True) -> None:

@@ -44,6 +44,7 @@ _OF_PRIVATE_HOMES: Final = ("home", "run")  # in a system home, qmail-start make
 _HIDDEN: Final = "cannot be looked at: run this as root or as the owner"
 _FIELDS_TO_HOME: Final = 4  # of a record of users/cdb: user, uid, gid, home
 _OTHERS: Final = 0o007
+_SOON: Final = 14  # days in which a certificate should be replaced
 _WORLD_WRITABLE: Final = 0o002  # qmail-local refuses such a home; qmail's conf-patrn
 
 
@@ -62,7 +63,7 @@ def check_home(home: str) -> list[Finding]:
         roles = roles_of(home)
         findings = [*_check_folders(home, roles), *_check_controls(home), *_check_users(home)]
         findings += [*_check_aliases(home), *_check_programs(home), *_check_queue(home, roles)]
-        findings += _check_passwords(home)
+        findings += [*_check_passwords(home), *_check_certificate(home, roles)]
     except Failure as failure:
         return [Finding(ERROR, home, str(failure))]
     return findings
@@ -119,6 +120,37 @@ def _check_passwords(home: str) -> Iterator[Finding]:
         yield Finding(ERROR, passwords.PATH, text)
 
 
+def _check_certificate(home: str, roles: Roles) -> Iterator[Finding]:
+    """Look whether there can be TLS, and whether the key is a secret."""
+    path = os.path.join(home, "control/servercert.pem")
+    place = "control/servercert.pem"
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        advice = "run qmailctl setup" if roles.private else "write key and certificate into it"
+        yield Finding(WARNING, place, f"is missing, so neither TLS nor AUTH is offered: {advice}")
+        return
+    if mode & _OTHERS:
+        yield Finding(ERROR, place, f"others can read the key: chmod o= {place}")
+    if not os.access(path, os.R_OK):  # it is not ours to read
+        return
+
+    # Both are large, and most of qmailctl needs neither.
+    from pyqmail.home import certificate  # noqa: PLC0415
+    from pyqmail.system.tls import CertificateError, Certificates  # noqa: PLC0415
+
+    try:
+        Certificates(path).context()
+    except CertificateError as error:
+        yield Finding(ERROR, place, f"cannot be used ({error}): TLS is not offered")
+        return
+    days = certificate.days_left(path)
+    if days < 0:
+        yield Finding(ERROR, place, "has expired: clients refuse it")
+    elif days < _SOON:
+        yield Finding(WARNING, place, f"expires in {days} days")
+
+
 def _check_path(home: str, name: str, owner: int, mode: int) -> Iterator[Finding]:
     try:
         status = os.stat(os.path.join(home, name))
@@ -163,7 +195,7 @@ def _read_every_control(home: str) -> Iterator[Finding]:
                 read_integer(home, file.name, 0)
             elif file.name == "bounceformat":
                 read_bounce_format(home)
-            elif file.kind is not Kind.DATABASE:
+            elif file.kind not in (Kind.DATABASE, Kind.TEXT):  # which have a check of their own
                 read_list(home, file.name)
         except ControlError as error:
             yield _finding_of(error)

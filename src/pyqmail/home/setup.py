@@ -58,6 +58,7 @@ def setup(home: str, host: bytes, user: str | None, programs: Iterable[str]) -> 
     for name, mode in FOLDERS.items():
         _make_folder(os.path.join(home, name), mode)
     _write_controls(home, host)
+    _write_certificate(home)
     for name in ALIASES:
         _make_empty_file(os.path.join(home, "alias", name))
     write_boot_scripts(home)
@@ -138,6 +139,14 @@ def _make_folder(path: str, mode: int) -> None:
 def _make_empty_file(path: str) -> None:
     if not os.path.lexists(path):
         files.write_new_file(path, b"", _FILE_MODE)
+
+
+def _write_certificate(home: str) -> None:
+    """Make control/servercert.pem, so that TLS works at once."""
+    # What makes it takes a tenth of a second to import.
+    from pyqmail.home.certificate import write_certificate  # noqa: PLC0415
+
+    write_certificate(home)
 
 
 def _write_controls(home: str, host: bytes) -> None:

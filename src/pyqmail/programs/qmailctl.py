@@ -200,12 +200,28 @@ def list_users(home: Home = None, *, as_json: AsJson = False) -> None:
 
 
 @app.command("run")
-def run_in_foreground(home: Home = None) -> None:
+def run_in_foreground(
+    home: Home = None,
+    listen: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--listen",
+            metavar="NAME=HOST:PORT",
+            help="Where smtp, submission, smtps or pop3 is; port 0 is any free one, "
+            "NAME=off none. Repeatable.",
+        ),
+    ] = None,
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Say as JSON, in the first line, what listens where.")
+    ] = False,
+) -> None:
     """Run the whole home in the foreground, with the log on standard output."""
     path = _home(home)
     become_owner(path)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    raise typer.Exit(run_home(path))
+    notify_socket = os.environ.get("NOTIFY_SOCKET", "")
+    raise typer.Exit(run_home(path, listen or (), as_json=as_json, notify_socket=notify_socket))
 
 
 @app.command()

@@ -10,7 +10,7 @@ from tests.support.children import as_ordinary_user
 from pyqmail.control import roles
 from pyqmail.control.cdb import write_cdb
 from pyqmail.control.roles import roles_of
-from pyqmail.home import mailboxes
+from pyqmail.home import certificate, mailboxes
 from pyqmail.home.checking import ERROR, WARNING, check_home
 from pyqmail.queue.layout import make_queue
 from pyqmail.system.accounts import Account
@@ -238,3 +238,51 @@ def test_in_a_system_home_each_folder_belongs_to_its_role(
     os.chown(home / "queue" / "info", 11, -1)
     ((place, text),) = [(found.place, found.text) for found in check_home(str(home))]
     assert (place, text) == ("queue/info", "belongs to uid 11: chown 13 queue/info")
+
+
+CERTIFICATE = "control/servercert.pem"
+
+
+def test_a_certificate_that_is_missing_is_named_with_what_to_do(home: Path) -> None:
+    (home / CERTIFICATE).unlink()
+
+    assert findings(home) == [
+        (
+            WARNING,
+            CERTIFICATE,
+            "is missing, so neither TLS nor AUTH is offered: run qmailctl setup",
+        )
+    ]
+
+
+def test_a_key_that_everybody_can_read_is_an_error(home: Path) -> None:
+    (home / CERTIFICATE).chmod(0o644)
+
+    assert findings(home) == [
+        (ERROR, CERTIFICATE, "others can read the key: chmod o= control/servercert.pem")
+    ]
+
+
+def test_a_certificate_that_cannot_be_used_is_an_error(home: Path) -> None:
+    (home / CERTIFICATE).write_text("-----BEGIN RUBBISH-----\n")
+
+    ((level, place, text),) = findings(home)
+
+    assert (level, place) == (ERROR, CERTIFICATE)
+    assert text.startswith("cannot be used (")
+
+
+@pytest.mark.parametrize(
+    ("days", "found"),
+    [
+        (-1, [(ERROR, CERTIFICATE, "has expired: clients refuse it")]),
+        (13, [(WARNING, CERTIFICATE, "expires in 13 days")]),
+        (14, []),
+    ],
+)
+def test_a_certificate_that_ends_is_told_of(
+    home: Path, monkeypatch: pytest.MonkeyPatch, days: int, found: list[tuple[str, str, str]]
+) -> None:
+    monkeypatch.setattr(certificate, "days_left", lambda _path: days)
+
+    assert findings(home) == found

@@ -44,7 +44,7 @@ def test_the_folders_have_the_modes_of_the_original(home: Path) -> None:
     assert stat.S_ISFIFO((home / "queue" / "lock" / "trigger").stat().st_mode)
 
 
-def test_control_files_are_those_of_config_fast(home: Path) -> None:
+def test_control_files_are_those_of_config_fast_and_a_certificate(home: Path) -> None:
     files = {path.name: (path.read_bytes(), mode_of(path)) for path in (home / "control").iterdir()}
 
     assert files == {
@@ -53,6 +53,7 @@ def test_control_files_are_those_of_config_fast(home: Path) -> None:
         "plusdomain": (b"example.org\n", 0o644),
         "locals": (b"mail.example.org\n", 0o644),
         "rcpthosts": (b"mail.example.org\n", 0o644),
+        "servercert.pem": (files["servercert.pem"][0], 0o600),
     }
 
 
