@@ -90,7 +90,7 @@ def _is_usable(python: str, folder: str) -> bool:
         return False
     try:
         with open(os.path.join(folder, "bin", "pip"), encoding="utf-8") as file:
-            made_here = file.readline().strip() == f"#!{python}"
+            made_here = file.readline().startswith(f"#!{python}")  # or python3, as venv calls it
     except OSError:
         return False
     return made_here and answer.stdout.strip() == f"{sys.version_info[:2]} {folder}"

@@ -1,4 +1,4 @@
-"""Three letters, and how their log and their mailboxes must look.
+"""The letters, and how their log and their mailboxes must look.
 
 Templates are text in which words in capitals stand for what differs from run
 to run: the same word twice means the same text twice.
@@ -17,6 +17,10 @@ delivery DELIVERY: success: did_1+0+0/
 status: local 0/10 remote 0/20
 end msg MSG
 """
+
+STRANGER = "budi@far.example.net"  # who speaks SMTP to us
+
+LOG_OF_A_LETTER_BY_SMTP = LOG_OF_A_DELIVERY.replace("<aku@HOST>", f"<{STRANGER}>")
 
 LOG_OF_A_BOUNCE = """\
 new msg MSG
@@ -45,6 +49,17 @@ Date: DATE
 Message-ID: <STAMP.PID.qmail@HOST>
 From: aku@HOST
 to: NAME@HOST
+"""
+
+LETTER_BY_SMTP = f"""\
+Return-Path: <{STRANGER}>
+Delivered-To: aku@HOST
+Received: (qmail QP invoked by uid UID); DATE
+Received: from unknown (HELO dude) (127.0.0.1)
+  by HOST with SMTP; DATE
+Subject: testing
+
+This is a test.
 """
 
 # The parts of a bounce in their order; between them stand header fields that
@@ -109,6 +124,11 @@ class Surprise(Exception):  # noqa: N818  what happened is not what was promised
 def check_letter(text: str, **known: str) -> None:
     """Check the first letter, as it lies in the Maildir."""
     require(LETTER, text, "the letter", NAME="aku", **known)
+
+
+def check_letter_by_smtp(text: str, **known: str) -> None:
+    """Check the letter that came by SMTP, as it lies in the Maildir."""
+    require(LETTER_BY_SMTP, text, "the letter that came by SMTP", **known)
 
 
 def check_bounce(text: str, **known: str) -> None:

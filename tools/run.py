@@ -1,4 +1,4 @@
-"""./run: a private home in ./var, the whole server in it, three letters."""
+"""./run: a private home in ./var, the whole server in it, a conversation, three letters."""
 
 from __future__ import annotations
 
@@ -8,20 +8,27 @@ import shlex
 import signal
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 from account import choose_account, choose_place, options_for
+from conversation import choose_places, converse, port_of
 from environment import call, step
 from letters import (
     LOG_OF_A_BOUNCE,
     LOG_OF_A_DELIVERY,
+    LOG_OF_A_LETTER_BY_SMTP,
     Surprise,
     check_bounce,
     check_letter,
+    check_letter_by_smtp,
     check_mbox_entry,
     long_body,
     require,
 )
 from server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HOST = "mail.example.org"
 SHOWN = 14  # lines of a long mailbox
@@ -38,6 +45,7 @@ def main() -> None:
     server = house.start()
     code = 0
     try:
+        receive_by_smtp(house, server)
         send_letters(house, server)
         if not arguments.once:
             print(f"\nThe server stays up; its home is {house.home}. Ctrl-C stops it.")
@@ -87,8 +95,9 @@ class House:
 
     def start(self) -> Server:
         """Start `qmailctl run`, and return when the server says that it is ready."""
-        print(f"· qmailctl run --home {self.home}")
-        server = Server([*self._qmailctl, "run", "--home", self.home], **self._options)
+        arguments = ["run", "--home", self.home, "--json", *choose_places()]
+        print(f"· qmailctl {' '.join(arguments)}")
+        server = Server([*self._qmailctl, *arguments], **self._options)
         try:
             server.wait(lambda lines: any(line.startswith("status:") for line in lines), "a status")
         except Surprise as surprise:
@@ -118,6 +127,30 @@ class House:
     def mbox(self) -> str:
         """The file where kamu's mail lies."""
         return f"{self.home}/home/kamu/Mailbox"
+
+
+def receive_by_smtp(house: House, server: Server) -> None:
+    """Say to the SMTP server what the tutorials say; raise `Surprise` unless a letter arrives."""
+    known = {"HOST": house.host, "UID": str(house.uid)}
+    before = set(os.listdir(house.maildir))
+    start = len(server.lines)
+    with server.silence():
+        port = port_of(server.lines[0], "smtp")
+        try:
+            known["QP"] = converse(port, house.host)
+        except OSError as error:
+            raise Surprise(f"port {port} does not answer: {error}") from error
+    server.wait(ended(start, messages=1), "the end of the message")
+    log = server.log(start)
+    require(LOG_OF_A_LETTER_BY_SMTP, log, "the log of the conversation", NAME="aku", **known)
+    letter = house.new_files(before)
+    show(house.maildir, letter)
+    check_letter_by_smtp(letter, **known)
+
+
+def ended(start: int, messages: int) -> Callable[[list[str]], bool]:
+    """Return what asks whether, since line `start` of the log, so many messages have ended."""
+    return lambda lines: sum(line.startswith("end msg") for line in lines[start:]) >= messages
 
 
 def send_letters(house: House, server: Server) -> None:
@@ -158,12 +191,8 @@ def send(house: House, server: Server, letter: bytes, ends: int) -> str:
     typed = f"(echo {header}; cat long-letter)" if body else f"echo {header}"
     print(f"\n$ {typed} | {shlex.quote(command)}")
     house.inject(letter)
-
-    def enough(lines: list[str]) -> bool:
-        return sum(line.startswith("end msg") for line in lines[start:]) >= ends
-
-    server.wait(enough, "the end of the message")
-    return "".join(server.lines[start:])
+    server.wait(ended(start, ends), "the end of the message")
+    return server.log(start)
 
 
 def show(place: str, text: str) -> None:

@@ -13,6 +13,7 @@ from letters import Surprise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
 QUIET = 0.5  # seconds without a log line: what an earlier run left is done
 
@@ -54,6 +55,15 @@ class Server:
             if not enough(self.lines):
                 reason = f"within {limit} seconds" if self._runs() else "before the server ended"
                 raise Surprise(f"the log did not show {what} {reason}")
+
+    def silence(self) -> AbstractContextManager[object]:
+        """Return a context in which no line of the log is printed; they come after it."""
+        return self._arrival
+
+    def log(self, start: int) -> str:
+        """Return what qmail-send has said since line `start`; tcpserver speaks in between."""
+        lines = self.lines[start:]
+        return "".join(line for line in lines if not line.startswith("tcpserver: "))
 
     def wait_until_quiet(self) -> None:
         """Return when the log has said nothing for a moment."""
