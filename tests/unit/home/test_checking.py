@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+CERTIFICATE = "control/servercert.pem"
+
+
 def findings(home: Path) -> list[tuple[str, str, str]]:
     return as_ordinary_user(
         lambda: [(found.level, found.place, found.text) for found in check_home(str(home))]
@@ -239,8 +242,12 @@ def test_in_a_system_home_each_folder_belongs_to_its_role(
     ((place, text),) = [(found.place, found.text) for found in check_home(str(home))]
     assert (place, text) == ("queue/info", "belongs to uid 11: chown 13 queue/info")
 
-
-CERTIFICATE = "control/servercert.pem"
+    os.unlink(home / CERTIFICATE)
+    *_, (place, text) = [(found.place, found.text) for found in check_home(str(home))]
+    assert (place, text) == (
+        CERTIFICATE,
+        "is missing, so neither TLS nor AUTH is offered: write key and certificate into it",
+    )
 
 
 def test_a_certificate_that_is_missing_is_named_with_what_to_do(home: Path) -> None:
