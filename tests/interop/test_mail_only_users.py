@@ -7,15 +7,14 @@ import os
 import pwd
 import stat
 import subprocess
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.support import accounts
 from tests.support.children import in_child
 from tests.support.launchers import launcher_folder
-from tests.support.places import ordinary_place
 from tests.support.private_home import why_not
+from tests.support.system_home import KEEPER, SystemHome, system_home
 
 from pyqmail.control.assign import find_owner
 from pyqmail.programs.recipient_check import RecipientCheck
@@ -32,38 +31,7 @@ pytestmark = [
     pytest.mark.xdist_group("accounts"),
 ]
 
-KEEPER = "mv1"
 BUDI = "budi@virtual.example.org"
-
-
-class SystemHome:
-    """A home of root's, with what users need of it."""
-
-    def __init__(self, path: Path, launchers: str) -> None:
-        self.path = path
-        self._program = f"{launchers}/qmailctl"
-        path.mkdir(mode=0o755)
-        for name in ("control", "users", "queue", "queue/lock"):
-            (path / name).mkdir()
-        for name in ("me", "locals", "rcpthosts"):
-            (path / "control" / name).write_text("mail.example.org\n")
-        for folder, _, _ in os.walk(path):
-            os.chown(folder, 0, 0)
-
-    def qmailctl(self, *arguments: str, text: str = "", **options: Any) -> Any:
-        return subprocess.run(
-            [self._program, *arguments, "--home", str(self.path)],
-            input=text,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-            env={"PATH": os.defpath},
-            **options,
-        )
-
-    def add(self, name: str, *options: str) -> Any:
-        return self.qmailctl("user", "add", name, "--account", KEEPER, *options)
 
 
 @pytest.fixture(scope="module")
@@ -74,17 +42,8 @@ def launchers() -> Iterator[str]:
 
 @pytest.fixture
 def home(launchers: str) -> Iterator[SystemHome]:
-    with ExitStack() as stack:
-        stack.enter_context(accounts.accounts())
-        stack.enter_context(accounts.homes_of_our_own())
-        if not accounts.are_ours():
-            pytest.skip("the accounts were here before, and their homes are not ours to use")
-        for name in (KEEPER, "alias"):
-            os.chmod(accounts.empty_home(name), 0o755)
-        place = stack.enter_context(ordinary_place())
-        os.chown(place, 0, 0)
-        yield SystemHome(place / "home", launchers)
-        accounts.empty_home(KEEPER)
+    with system_home(launchers) as made:
+        yield made
 
 
 def test_the_mail_of_all_is_the_keepers_and_nobody_elses(home: SystemHome) -> None:
