@@ -26,30 +26,42 @@ _REPLY: Final = b"checkpassword-reply"
 
 
 def enter(login: Login, program: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
-    """Become the user, and then the program; return an exit code if that cannot be.
-
-    The user has one group: those that his account may have beside are not his by this
-    password.
-    """
-    whose = {b"USER": login.user, b"HOME": login.home, b"SHELL": login.shell}
-    variables = {**environ, **whose}
+    """Become the user, and then the program; return an exit code if that cannot be."""
     try:
         if os.path.basename(program[0]) == _REPLY:
-            execute_by_name(list(program), variables | _told_to_dovecot(login))
-        if not _become(login):
-            return REFUSED
-        os.chdir(login.home)
-        execute_by_name(list(program), variables)
+            whose = {**_variables(login, environ), **_told_to_dovecot(login)}
+        else:
+            whose = become_user(login, environ)
+    except PermissionError:
+        return REFUSED
+    except OSError:
+        return TRANSIENT
+    try:
+        execute_by_name(list(program), whose)
     except OSError:
         return TRANSIENT
 
 
-def _become(login: Login) -> bool:
+def become_user(login: Login, environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Become the user for good, in his home folder; return the variables of his session.
+
+    The user has one group: those that his account may have beside are not his by this
+    password. Raises PermissionError if we may not become him, another OSError
+    if there is no such folder.
+    """
     try:
         drop_to(login.uid, login.gid, [login.gid])
-    except OSError:
-        return False
-    return True
+    except OSError as error:
+        raise PermissionError from error
+    try:
+        os.chdir(login.home)
+    except OSError as error:
+        raise FileNotFoundError(login.home) from error
+    return _variables(login, environ)
+
+
+def _variables(login: Login, environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    return {**environ, b"USER": login.user, b"HOME": login.home, b"SHELL": login.shell}
 
 
 def _told_to_dovecot(login: Login) -> dict[bytes, bytes]:
