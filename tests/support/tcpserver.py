@@ -27,6 +27,7 @@ class TcpServer:
         self._program = program
         self._log = folder / "log"
         self._environ = dict(environ or {})
+        self.folder: str | None = None  # where it runs; None: here
         self.port = 0
         self.process: subprocess.Popen[bytes]
 
@@ -41,6 +42,7 @@ class TcpServer:
                 stderr=log,
                 env=environ,
                 start_new_session=True,
+                cwd=self.folder,
             )
         assert self.process.stdout is not None  # it is a pipe
         with self.process.stdout as stdout:

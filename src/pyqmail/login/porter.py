@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import NoReturn
 
+_GATE: Final = 3  # its descriptor
 _PAUSE: Final = 1  # seconds before a porter that died is replaced
 _DESCRIPTORS: Final = 2  # that come with a request: the talk, and the connection
 _LEAST_TURNS: Final = 2
@@ -78,7 +79,7 @@ def start_porter(plan: Plan) -> socket.socket:
     """Start a porter; return where it takes requests. It ends when nobody can make any more."""
     front, gate = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if os.fork() == 0:
-        _exit_with(lambda: _keep(plan, front, gate))
+        _exit_with(lambda: _keep(plan, gate))
     gate.close()
     front.settimeout(0)
     return front
@@ -96,9 +97,23 @@ def _exit_with(function: Callable[[], int]) -> NoReturn:
         os._exit(code)
 
 
-def _keep(plan: Plan, front: socket.socket, gate: socket.socket) -> int:
+def _leave_all_but(gate: socket.socket) -> socket.socket:
+    """Close every descriptor but the gate and the log; return the gate under its new number.
+
+    The listening socket is among them: the port must be free when the front has
+    ended, however long sessions last.
+    """
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.dup2(gate.detach(), _GATE, inheritable=False)
+    os.closerange(_GATE + 1, os.sysconf("SC_OPEN_MAX"))
+    return socket.socket(fileno=_GATE)
+
+
+def _keep(plan: Plan, gate: socket.socket) -> int:
     """Have a porter until its work is done, whatever kills it. Requests wait meanwhile."""
-    front.close()
+    gate = _leave_all_but(gate)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     processes.set_title("qmail-popup: keeper")
