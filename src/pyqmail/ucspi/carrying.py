@@ -20,6 +20,7 @@ async def carry_between(stream: Stream, connection: socket.socket, first: bytes 
     """
     inner = SocketStream(connection)
     try:
+        await inner.open()
         inward = asyncio.ensure_future(_carry_in(stream, inner, connection, first))
         try:
             await _carry(inner, stream)

@@ -59,6 +59,14 @@ class SocketStream(asyncio.Protocol):
 
     # What an application does.
 
+    async def open(self) -> None:
+        """Be ready to be read and written at the same time, by two coroutines.
+
+        Else the first of read() and write() does it; two at once would do it twice.
+        """
+        if self._transport is None:
+            await self._open()
+
     async def read(self) -> bytes:
         """Return what has arrived, waiting for something; b"" at the end."""
         if self._transport is None:
