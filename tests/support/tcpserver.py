@@ -25,7 +25,7 @@ class TcpServer:
         self, program: str, folder: Path, environ: Mapping[str, str] | None = None
     ) -> None:
         self._program = program
-        self._log = folder / "log"
+        self.log_path = self._log = folder / "log"
         self._environ = dict(environ or {})
         self.folder: str | None = None  # where it runs; None: here
         self.port = 0

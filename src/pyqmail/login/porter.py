@@ -41,7 +41,7 @@ _LEAST_TURNS: Final = 2
 
 # What the front may say of a connection where the porter has more rights than it. Any other
 # variable could make a program that runs as root do something else: LD_PRELOAD, for one.
-_HARMLESS: Final = (b"TCP", b"PROTO", b"MANYUSERS")
+_HARMLESS: Final = (b"TCP", b"POP3", b"PROTO", b"MANYUSERS")
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,8 +152,8 @@ class LoginSession:
                 line = self._commands.next_line()
             except ValueError:
                 self._in_exchange = False
-                self._note_idleness()
                 self._output.append(error(LINE_TOO_LONG))
+                self._note_idleness()
                 continue
             if line is None:
                 return None
@@ -203,8 +203,8 @@ class LoginSession:
             result = self._answer_extension(command)
         if isinstance(result, Event):
             return result
-        self._note_idleness()
         self._output.append(_FIRST if result is None else result)
+        self._note_idleness()
         return None
 
     def _answer(self, command: Command) -> bytes | Event | None:

@@ -60,10 +60,9 @@ class SocketStream(asyncio.Protocol):
     # What an application does.
 
     async def open(self) -> None:
-        """Take the connection up, which else the first `read()` or `write()` does.
+        """Be ready to be read and written at the same time, by two coroutines.
 
-        Who reads and writes in two tasks calls this first: taken up twice, the event loop
-        would abort the process.
+        Else the first of read() and write() does it; two at once would do it twice.
         """
         if self._transport is None:
             await self._open()
