@@ -544,3 +544,36 @@ def test_check_looks_at_passwords(qmailctl: Qmailctl) -> None:
     assert "not in users/assign" in found()
     passwd.chmod(0o644)
     assert "chmod o=" in found()
+
+
+# autoconfig
+
+
+def test_autoconfig_writes_files_and_prints_records(qmailctl: Qmailctl) -> None:
+    folder = qmailctl.place / "web"
+    as_ordinary_user(folder.mkdir)
+    qmailctl("user", "add", "budi@virtual.example.org")
+
+    plain = qmailctl("autoconfig", str(folder), "--web", "www.example.org")
+    as_json = json.loads(
+        qmailctl("autoconfig", str(folder), "--json", "--domain", "mail.example.org").stdout
+    )
+
+    name = f"{folder}/virtual.example.org/autodiscover/autodiscover.xml"
+    assert f"; {name}\n" in plain.stdout
+    assert "_pop3s._tcp.virtual.example.org. IN SRV 0 1 2995 mail.example.org.\n" in plain.stdout
+    assert "autoconfig.mail.example.org. IN CNAME www.example.org.\n" in plain.stdout
+    assert os.path.isfile(name)
+    assert all(os.path.isfile(name) for name in as_json["files"])
+    assert as_json["records"][-1] == {
+        "name": "autodiscover.mail.example.org.",
+        "type": "CNAME",
+        "data": "mail.example.org.",
+    }
+
+
+def test_autoconfig_for_a_domain_of_nobody_ends_with_100(qmailctl: Qmailctl) -> None:
+    done = qmailctl("autoconfig", str(qmailctl.place), "--domain", "far.example.net")
+
+    assert (done.returncode, done.stdout) == (100, "")
+    assert done.stderr == "qmailctl: fatal: nobody has mail in the domain far.example.net\n"

@@ -22,7 +22,7 @@ from pyqmail.home.ownership import become_owner, require_queue
 from pyqmail.home.running import run_home
 from pyqmail.home.setup import setup as make_home
 from pyqmail.message.date import rfc822_date
-from pyqmail.programs import qmailctl_users
+from pyqmail.programs import qmailctl_autoconfig, qmailctl_users
 from pyqmail.programs.qmailctl_options import AsJson, Home, home_path, visit
 from pyqmail.programs.run import program_names, run
 from pyqmail.programs.tables import show, text_of
@@ -47,6 +47,7 @@ app = typer.Typer(
 queue_app = typer.Typer(help="The messages that wait.", no_args_is_help=True)
 app.add_typer(qmailctl_users.app, name="user")
 app.add_typer(queue_app, name="queue")
+app.command("autoconfig")(qmailctl_autoconfig.write)
 
 
 def main() -> NoReturn:
