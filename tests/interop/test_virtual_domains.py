@@ -9,6 +9,7 @@ import poplib
 import smtplib
 import ssl
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
 
 import pytest
 from tests.support.private_home import HOST, PrivateHome, why_not
@@ -23,7 +24,8 @@ pytestmark = [
 
 DOMAIN = "virtual.example.org"
 BUDI = f"budi@{DOMAIN}"
-ANYWHERE = tuple(f"--listen={name}=127.0.0.1:0" for name in ("smtp", "submission", "pop3"))
+SERVICES = ("smtp", "submission", "smtps", "pop3", "pop3s")
+ANYWHERE = tuple(f"--listen={name}=127.0.0.1:0" for name in SERVICES)
 LETTER = b"Subject: hello\r\n\r\nfrom afar\r\n"
 NO_MAILBOX = (550, b"sorry, no mailbox here by that name. (#5.1.1)")
 
@@ -145,6 +147,56 @@ def test_one_password_reads_and_sends(home: Service, name: str, logins: tuple[st
             sender.login(login, "correct horse")
             sender.mail(name if "@" in name else f"{name}@{HOST}")
             assert sender.rcpt("ann@far.example.net") == (250, b"ok")
+
+
+def test_a_client_that_does_what_its_file_says_reads_and_sends(home: Service) -> None:
+    home.add(f"hadi@{DOMAIN}", "correct horse")
+    ports = [f"--port={name}={port}" for name, port in home.ports.items() if name != "smtp"]
+    folder = f"{home.path}/run"
+
+    answer = home.run("qmailctl", "autoconfig", folder, f"--domain={DOMAIN}", *ports)
+
+    assert answer.returncode == 0, answer.stderr
+    top = ET.parse(f"{folder}/{DOMAIN}/.well-known/autoconfig/mail/config-v1.1.xml").getroot()
+    tls = ssl.create_default_context(cafile=f"{home.path}/control/servercert.pem")
+    for server in (*top.iter("incomingServer"), *top.iter("outgoingServer")):
+        host, port = server.findtext("hostname"), int(server.findtext("port") or 0)
+        user = (server.findtext("username") or "").replace("%EMAILADDRESS%", f"hadi@{DOMAIN}")
+        at_once = server.findtext("socketType") == "SSL"
+        assert host == HOST  # which the DNS would turn into this machine
+        if server.get("type") == "pop3":
+            read_as(user, port, tls, at_once=at_once)
+        else:
+            send_as(user, port, tls, at_once=at_once)
+    assert len([*top.iter("incomingServer"), *top.iter("outgoingServer")]) == 4
+
+
+def read_as(user: str, port: int, tls: ssl.SSLContext, *, at_once: bool) -> None:
+    client: poplib.POP3
+    if at_once:
+        client = poplib.POP3_SSL("127.0.0.1", port, timeout=20, context=tls)
+    else:
+        client = poplib.POP3("127.0.0.1", port, timeout=20)
+    with contextlib.closing(client):
+        if not at_once:
+            client.stls(context=tls)
+        client.user(user)
+        client.pass_("correct horse")
+        assert client.quit().startswith(b"+OK")
+
+
+def send_as(user: str, port: int, tls: ssl.SSLContext, *, at_once: bool) -> None:
+    client: smtplib.SMTP
+    if at_once:
+        client = smtplib.SMTP_SSL("127.0.0.1", port, "client", timeout=20, context=tls)
+    else:
+        client = smtplib.SMTP("127.0.0.1", port, "client", timeout=20)
+    with client:
+        if not at_once:
+            client.starttls(context=tls)
+        client.login(user, "correct horse")
+        client.mail(user)
+        assert client.rcpt("ann@far.example.net") == (250, b"ok")
 
 
 def test_who_was_removed_can_neither_get_mail_nor_read_it(home: Service) -> None:
