@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-TEXTS = ("README.md", "docs/deviations.md", "docs/privileges.md", "docs/queue.md", "docs/walk.md")
+TEXTS = (
+    "README.md",
+    "docs/clients.md",
+    "docs/dovecot.md",
+    "docs/deviations.md",
+    "docs/privileges.md",
+    "docs/queue.md",
+    "docs/walk.md",
+)
 
 
 def read(name: str) -> str:
