@@ -60,9 +60,10 @@ class SocketStream(asyncio.Protocol):
     # What an application does.
 
     async def open(self) -> None:
-        """Be ready to be read and written at the same time, by two coroutines.
+        """Take the connection up, which else the first `read()` or `write()` does.
 
-        Else the first of read() and write() does it; two at once would do it twice.
+        Who reads and writes in two tasks calls this first: taken up twice, the event loop
+        would abort the process.
         """
         if self._transport is None:
             await self._open()
