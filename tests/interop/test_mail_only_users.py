@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import poplib
 import pwd
 import stat
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.support import accounts
 from tests.support.children import in_child
 from tests.support.launchers import launcher_folder
+from tests.support.pop3_doors import CHAIN
 from tests.support.private_home import why_not
 from tests.support.system_home import KEEPER, SystemHome, system_home
+from tests.support.tcpserver import TcpServer, running
 
 from pyqmail.control.assign import find_owner
 from pyqmail.programs.recipient_check import RecipientCheck
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 REASON = accounts.why_not() or why_not()
 pytestmark = [
@@ -83,6 +87,47 @@ def test_the_password_is_for_root_alone_and_lets_the_user_in(
     ).stdout.split()
     keeps = os.path.realpath(pwd.getpwnam(KEEPER).pw_dir)
     assert said == [KEEPER, f"{keeps}/domains/virtual.example.org/budi"]
+
+
+def test_mail_is_delivered_as_the_keeper_and_read_by_pop3(home: SystemHome, tmp_path: Path) -> None:
+    home.add(BUDI)
+    home.qmailctl("user", "passwd", BUDI, text="correct horse\n")
+    owner = find_owner(str(home.path), b"virtual.example.org-budi")
+    assert owner is not None
+    fields = [owner.user, owner.home, b"virtual.example.org-budi", owner.dash, owner.ext]
+    domain, sender, default = b"virtual.example.org", b"ann@far.example.net", b"./Mailbox"
+
+    message = tmp_path / "message"
+    message.write_bytes(b"Subject: hello\n\nhello\n")
+    with message.open("rb") as opened:
+        subprocess.run(
+            [home.path / "bin" / "qmail-local", "--", *fields, domain, sender, default],
+            stdin=opened,
+            env={"PATH": os.defpath},
+            check=True,
+            user=owner.uid,
+            group=owner.gid,
+            extra_groups=[],
+        )
+    lines = read_by_pop3(home, tmp_path)
+
+    assert lines[0] == b"Return-Path: <ann@far.example.net>"
+    assert lines[-3:-1] == [b"", b"hello"]
+    assert {path.stat().st_uid for path in Path(os.fsdecode(owner.home)).rglob("*")} == {owner.uid}
+
+
+def read_by_pop3(home: SystemHome, folder: Path) -> list[bytes]:
+    """Return the first message of budi, from a server that root has started."""
+    server = TcpServer(f"{home.path}/bin/tcpserver", folder, {"QMAILHOME": str(home.path)})
+    with running(server):
+        server.start(["-RHl0"], CHAIN)
+        client = poplib.POP3("127.0.0.1", server.port, timeout=30)
+        with contextlib.closing(client):
+            client.user(BUDI)
+            client.pass_("correct horse")
+            lines = client.retr(1)[1]
+            client.quit()
+    return lines
 
 
 def test_a_stranger_hears_who_exists_though_he_may_not_look(home: SystemHome) -> None:

@@ -268,11 +268,15 @@ CLIENTS: dict[str, tuple[Callable[[Place, Door], list[bytes]], tuple[str, ...]]]
     "mutt": (mutt_client, ALL),
     "openssl": (openssl_client, (STLS, POP3S)),
 }
-WAYS = [(name, transport) for name, (_, ways) in CLIENTS.items() for transport in ways]
+WAYS = [
+    (name, transport, user)
+    for name, (_, ways) in CLIENTS.items()
+    for transport in ways
+    for user in (USERS if transport == PLAIN else USERS[1:])
+]
 
 
-@pytest.mark.parametrize(("name", "transport"), WAYS)
-@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize(("name", "transport", "user"), WAYS)
 def test_a_client_fetches_every_message_as_it_is(
     place: Place, name: str, transport: str, user: str
 ) -> None:

@@ -35,8 +35,8 @@ STEPS = {
     "quit": 10.0,
     "quit, leave": 3.0,
     "drop": 7.0,
-    "quit, kill": 0.3,
-    "kill": 0.3,
+    "quit, kill": 0.1,
+    "kill": 0.1,
 }
 
 

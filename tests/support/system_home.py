@@ -29,8 +29,9 @@ class SystemHome:
             (path / name).mkdir()
         # Programs belong to the home that they are called in.
         os.symlink(f"{launchers}/pyqmail", path / "bin" / "pyqmail")
-        for name in ("qmailctl", "checkpassword"):
-            os.symlink("pyqmail", path / "bin" / name)
+        for name in os.listdir(launchers):
+            if name != "pyqmail":
+                os.symlink("pyqmail", path / "bin" / name)
         for name in ("me", "locals", "rcpthosts"):
             (path / "control" / name).write_text(HOST + "\n")
         for folder, _, _ in os.walk(path):
