@@ -14,8 +14,8 @@ import pytest
 from tests.support import accounts
 from tests.support.dovecot import adapted, dovecot, free_port, recommended
 from tests.support.launchers import launcher_folder
+from tests.support.mail_only_home import KEEPER, MailOnlyHome, mail_only_home
 from tests.support.private_home import why_not
-from tests.support.system_home import KEEPER, SystemHome, system_home
 
 from pyqmail.home.certificate import write_certificate
 
@@ -53,8 +53,8 @@ service imap-login {{
 
 
 @pytest.fixture(scope="module")
-def home() -> Iterator[SystemHome]:
-    with launcher_folder() as launchers, system_home(launchers) as made:
+def home() -> Iterator[MailOnlyHome]:
+    with launcher_folder() as launchers, mail_only_home(launchers) as made:
         made.add(BUDI)
         made.qmailctl("user", "passwd", BUDI, text=f"{PASSWORD}\n")
         write_certificate(str(made.path))
@@ -73,7 +73,7 @@ def give_maildir(folder: str, account: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def imap_port(home: SystemHome, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def imap_port(home: MailOnlyHome, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     folder = tmp_path_factory.mktemp("dovecot")
     for path in (folder, folder.parent, folder.parent.parent):
         path.chmod(0o755)
@@ -90,7 +90,9 @@ def imap_port(home: SystemHome, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @contextmanager
-def logged_in(home: SystemHome, port: int, name: str, password: str) -> Iterator[imaplib.IMAP4_SSL]:
+def logged_in(
+    home: MailOnlyHome, port: int, name: str, password: str
+) -> Iterator[imaplib.IMAP4_SSL]:
     believing = ssl.create_default_context(cafile=f"{home.path}/control/servercert.pem")
     with imaplib.IMAP4_SSL("127.0.0.1", port, ssl_context=believing, timeout=30) as client:
         client.login(name, password)
@@ -110,7 +112,7 @@ def put(maildir: str, account: str, text: str) -> None:
     [(ACCOUNT, ACCOUNT, "Maildir"), (BUDI, KEEPER, "domains/virtual.example.org/budi/Maildir")],
 )
 def test_each_reads_the_mail_of_his_own_as_himself(
-    home: SystemHome, imap_port: int, name: str, account: str, below: str
+    home: MailOnlyHome, imap_port: int, name: str, account: str, below: str
 ) -> None:
     maildir = f"{pwd.getpwnam(account).pw_dir}/{below}"
     put(maildir, account, f"Subject: for {name}\n\nhello\n")
@@ -127,7 +129,9 @@ def test_each_reads_the_mail_of_his_own_as_himself(
 
 
 @pytest.mark.parametrize(("name", "password"), [(BUDI, "wrong"), (KEEPER, PASSWORD), ("root", "")])
-def test_nobody_else_is_let_in(home: SystemHome, imap_port: int, name: str, password: str) -> None:
+def test_nobody_else_is_let_in(
+    home: MailOnlyHome, imap_port: int, name: str, password: str
+) -> None:
     guesses = home.path / "run" / "guesses"
     guesses.unlink(missing_ok=True)
 

@@ -16,9 +16,9 @@ import pytest
 from tests.support import accounts
 from tests.support.children import in_child
 from tests.support.launchers import launcher_folder
+from tests.support.mail_only_home import KEEPER, MailOnlyHome, mail_only_home
 from tests.support.pop3_doors import CHAIN
 from tests.support.private_home import why_not
-from tests.support.system_home import KEEPER, SystemHome, system_home
 from tests.support.tcpserver import TcpServer, running
 
 from pyqmail.control.assign import find_owner
@@ -45,12 +45,12 @@ def launchers() -> Iterator[str]:
 
 
 @pytest.fixture
-def home(launchers: str) -> Iterator[SystemHome]:
-    with system_home(launchers) as made:
+def home(launchers: str) -> Iterator[MailOnlyHome]:
+    with mail_only_home(launchers) as made:
         yield made
 
 
-def test_the_mail_of_all_is_the_keepers_and_nobody_elses(home: SystemHome) -> None:
+def test_the_mail_of_all_is_the_keepers_and_nobody_elses(home: MailOnlyHome) -> None:
     keeper = pwd.getpwnam(KEEPER)
 
     added = home.add(BUDI, "--json")
@@ -66,7 +66,7 @@ def test_the_mail_of_all_is_the_keepers_and_nobody_elses(home: SystemHome) -> No
 
 
 def test_the_password_is_for_root_alone_and_lets_the_user_in(
-    home: SystemHome, launchers: str
+    home: MailOnlyHome, launchers: str
 ) -> None:
     home.add(BUDI)
 
@@ -89,7 +89,9 @@ def test_the_password_is_for_root_alone_and_lets_the_user_in(
     assert said == [KEEPER, f"{keeps}/domains/virtual.example.org/budi"]
 
 
-def test_mail_is_delivered_as_the_keeper_and_read_by_pop3(home: SystemHome, tmp_path: Path) -> None:
+def test_mail_is_delivered_as_the_keeper_and_read_by_pop3(
+    home: MailOnlyHome, tmp_path: Path
+) -> None:
     home.add(BUDI)
     home.qmailctl("user", "passwd", BUDI, text="correct horse\n")
     owner = find_owner(str(home.path), b"virtual.example.org-budi")
@@ -116,7 +118,7 @@ def test_mail_is_delivered_as_the_keeper_and_read_by_pop3(home: SystemHome, tmp_
     assert {path.stat().st_uid for path in Path(os.fsdecode(owner.home)).rglob("*")} == {owner.uid}
 
 
-def read_by_pop3(home: SystemHome, folder: Path) -> list[bytes]:
+def read_by_pop3(home: MailOnlyHome, folder: Path) -> list[bytes]:
     """Return the first message of budi, from a server that root has started."""
     server = TcpServer(f"{home.path}/bin/tcpserver", folder, {"QMAILHOME": str(home.path)})
     with running(server):
@@ -130,7 +132,7 @@ def read_by_pop3(home: SystemHome, folder: Path) -> list[bytes]:
     return lines
 
 
-def test_a_stranger_hears_who_exists_though_he_may_not_look(home: SystemHome) -> None:
+def test_a_stranger_hears_who_exists_though_he_may_not_look(home: MailOnlyHome) -> None:
     home.add(BUDI)
     folder = f"{pwd.getpwnam(KEEPER).pw_dir}/domains/virtual.example.org/budi"
     with open(f"{folder}/.qmail-list", "w", encoding="ascii") as file:
@@ -148,7 +150,7 @@ def test_a_stranger_hears_who_exists_though_he_may_not_look(home: SystemHome) ->
     in_child(look)
 
 
-def test_users_at_home_are_listed_and_accounts_are_not(home: SystemHome) -> None:
+def test_users_at_home_are_listed_and_accounts_are_not(home: MailOnlyHome) -> None:
     (home.path / "users" / "assign").write_text("=mv2:mv2:1234:1234:/var/lib/mv2:::\n.\n")
 
     assert home.add("aku").returncode == 0
@@ -170,7 +172,9 @@ def test_users_at_home_are_listed_and_accounts_are_not(home: SystemHome) -> None
         (("remove", "aku", "--account", KEEPER), "there is no user aku"),
     ],
 )
-def test_what_cannot_be_is_refused(home: SystemHome, arguments: tuple[str, ...], text: str) -> None:
+def test_what_cannot_be_is_refused(
+    home: MailOnlyHome, arguments: tuple[str, ...], text: str
+) -> None:
     if text.startswith("there is no account") and "vmail" in {
         name.pw_name for name in pwd.getpwall()
     }:
@@ -182,7 +186,7 @@ def test_what_cannot_be_is_refused(home: SystemHome, arguments: tuple[str, ...],
     assert text in done.stderr
 
 
-def test_a_domain_of_an_account_is_its_own(home: SystemHome) -> None:
+def test_a_domain_of_an_account_is_its_own(home: MailOnlyHome) -> None:
     (home.path / "control" / "virtualdomains").write_text("virtual.example.org:mv2\n")
 
     done = home.add(BUDI)
@@ -191,7 +195,7 @@ def test_a_domain_of_an_account_is_its_own(home: SystemHome) -> None:
     assert "mail for mv2-budi is that of mv2, an account of this machine" in done.stderr
 
 
-def test_a_user_whom_another_account_keeps_is_not_moved(home: SystemHome) -> None:
+def test_a_user_whom_another_account_keeps_is_not_moved(home: MailOnlyHome) -> None:
     home.add(BUDI)
 
     done = home.qmailctl("user", "add", BUDI, "--account", "mv2")
@@ -200,14 +204,16 @@ def test_a_user_whom_another_account_keeps_is_not_moved(home: SystemHome) -> Non
     assert "name the account that keeps it with --account" in done.stderr
 
 
-def test_only_root_changes_users_of_a_system_home(home: SystemHome) -> None:
+def test_only_root_changes_users_of_a_system_home(home: MailOnlyHome) -> None:
     done = home.qmailctl("user", "add", BUDI, user="nobody")
 
     assert done.returncode == 100
     assert f"{home.path} is a system home: run this as root" in done.stderr
 
 
-def test_a_link_in_the_keepers_folder_leads_root_nowhere(home: SystemHome, tmp_path: Path) -> None:
+def test_a_link_in_the_keepers_folder_leads_root_nowhere(
+    home: MailOnlyHome, tmp_path: Path
+) -> None:
     keeper = pwd.getpwnam(KEEPER)
     os.symlink(tmp_path, f"{keeper.pw_dir}/domains")
 

@@ -77,7 +77,7 @@ def empty_home(name: str) -> str:
     assert name in _made(), "only what the tests made may be emptied"
     home, entry = home_of(name), pwd.getpwnam(name)
     shutil.rmtree(home, ignore_errors=True)
-    os.mkdir(home)
+    os.makedirs(home, exist_ok=True)  # another process may be making what is missing
     os.chown(home, entry.pw_uid, entry.pw_gid)
     os.chmod(home, 0o755)
     return home

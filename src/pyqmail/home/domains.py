@@ -96,7 +96,7 @@ def open_domain(home: str, domain: bytes, prefix: bytes, tell: Callable[[], obje
     _give_postmaster(home, prefix)
     if domain not in ColonMap(read_list(home, "virtualdomains") or ()):
         configuration.add_entry(home, "virtualdomains", domain + b":" + prefix)
-        tell()
+    tell()  # even so: who wrote the line may have been killed before he told
     accepted = read_list(home, "rcpthosts")
     # Without the file every domain is accepted: one with a single line would close the others.
     if accepted is not None:

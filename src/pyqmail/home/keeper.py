@@ -57,6 +57,7 @@ def enter(home: str, account: str | None) -> Keeper:
     Raises PermanentFailure.
     """
     require_home(home)
+    os.umask(0o022)  # the modes of files and folders are as they are said
     if roles_of(home).private:
         if account is not None:
             raise PermanentFailure(

@@ -100,11 +100,20 @@ def find_entry(home: str, name: bytes) -> Entry | None:
     Raises ControlError if its line is broken, or the file cannot be read.
     """
     entry = _find(home, name)
-    if entry is None:
-        local, domain = split_address(name)
-        if domain is not None and domain in ConstantMap(read_list_or_me(home, "locals") or ()):
-            entry = _find(home, local)
+    if entry is None and (short := short_name(home, name)) != name:
+        return _find(home, short)
     return entry
+
+
+def short_name(home: str, name: bytes) -> bytes:
+    """Return the local part of an address in one of the host's own domains; any other name whole.
+
+    Raises ControlError.
+    """
+    local, domain = split_address(name)
+    if domain is None or domain not in ConstantMap(read_list_or_me(home, "locals") or ()):
+        return name
+    return local
 
 
 def _find(home: str, name: bytes) -> Entry | None:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from pyqmail.control.files import ControlError
 from pyqmail.errors import Failure
 from pyqmail.login.guesses import Guesses
+from pyqmail.login.passwords import short_name
 from pyqmail.login.sources import find_login
 
 if TYPE_CHECKING:
@@ -40,8 +42,8 @@ class Trial:
     def __init__(self, home: str, address: bytes | None, name: bytes) -> None:
         self._start = time.monotonic()
         self._guesses = Guesses(home)
-        self._who = address, name
-        self._attempt = self._guesses.begin(address, name, time.time())
+        self._who = address, _counted_name(home, name)
+        self._attempt = self._guesses.begin(*self._who, time.time())
 
     @property
     def blocked(self) -> bool:
@@ -64,6 +66,14 @@ class Trial:
         if verdict is Verdict.ACCEPTED:
             self._guesses.befriend(*self._who, time.time())
         return Outcome(verdict, login=login)
+
+
+def _counted_name(home: str, name: bytes) -> bytes:
+    """Return the name by which failures are counted: one for all that mean the same user."""
+    try:
+        return short_name(home, name)
+    except (ControlError, OSError):
+        return name
 
 
 def counted_address(environ: Mapping[bytes, bytes]) -> bytes | None:

@@ -44,6 +44,20 @@ def test_a_refusal_takes_the_same_time_whether_the_name_is_known_or_not(
     assert outcome.wait == MIN_DELAY - 0.25
 
 
+def test_guesses_at_one_user_count_whichever_of_his_names_is_given(home: LoginHome) -> None:
+    waits = [
+        attempt(home.path, address, name, b"wrong").wait
+        for address, name in [
+            (b"192.0.2.1", b"joe"),
+            (b"192.0.2.2", b"joe@example.org"),
+            (b"192.0.2.3", b"Joe@Example.ORG"),
+            (b"192.0.2.4", b"joe@example.com"),
+        ]
+    ]
+
+    assert waits == pytest.approx([1, 2, 4, 1], abs=0.9)
+
+
 @pytest.mark.parametrize("name", [b"lost", b"broken"])
 def test_what_nobody_can_decide_is_no_guess(home: LoginHome, name: bytes) -> None:
     for _ in range(2 * MAX_OF_ADDRESS):

@@ -19,7 +19,7 @@ KEEPER = "mv1"
 HOST = "mail.example.org"
 
 
-class SystemHome:
+class MailOnlyHome:
     """A home of root's, with what users need of it."""
 
     def __init__(self, path: Path, launchers: str) -> None:
@@ -56,7 +56,7 @@ class SystemHome:
 
 
 @contextmanager
-def system_home(launchers: str) -> Iterator[SystemHome]:
+def mail_only_home(launchers: str) -> Iterator[MailOnlyHome]:
     """Have such a home, and the accounts' homes to ourselves."""
     with ExitStack() as stack:
         stack.enter_context(accounts.accounts())
@@ -67,5 +67,5 @@ def system_home(launchers: str) -> Iterator[SystemHome]:
             os.chmod(accounts.empty_home(name), 0o755)
         place = stack.enter_context(ordinary_place())
         os.chown(place, 0, 0)
-        yield SystemHome(place / "home", launchers)
+        yield MailOnlyHome(place / "home", launchers)
         accounts.empty_home(KEEPER)
