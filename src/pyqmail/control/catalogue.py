@@ -154,6 +154,7 @@ ADDITIONS: Final = (
     _number("maxjunk", "qmail-smtpd", "SMTP sessions end after {} idle commands; 0: never.", 1000),
     _number("maxrcpt", "qmail-smtpd", "SMTP messages have at most {} recipients.", 10000),
     _line("outgoingip", "qmail-remote", "SMTP client connections come from {}.", "any"),
+    _number("popsecure", "qmail-popup", "POP3 passwords need TLS: {} (0 is no).", 0),
     _list(
         "proxypeers",
         "qmail-smtpd",

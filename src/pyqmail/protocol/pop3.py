@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Final
 
 OK: Final = b"+OK \r\n"  # the space is the original's
@@ -107,15 +107,15 @@ class Refused(Exception):  # noqa: N818  it is what POP3 calls a negative reply
 class Maildrop:
     """The messages of one session, which never change; only which are deleted does.
 
-    Messages count from 0 here, and from 1 in replies. `measure` is asked for the size of
-    a message once, and not before somebody wants to know. STAT counts
+    Messages count from 0 here, and from 1 in replies. `measure` is asked for the sizes of
+    messages, of each once, and not before somebody wants to know. STAT counts
     deleted messages if `counts_deleted`, as in the original, though not their bytes.
     """
 
     def __init__(
         self,
         uids: Sequence[bytes],
-        measure: Callable[[int], int],
+        measure: Callable[[Sequence[int]], Sequence[int]],
         *,
         counts_deleted: bool = True,
     ) -> None:
@@ -129,7 +129,7 @@ class Maildrop:
     def stat(self) -> bytes:
         """Answer STAT."""
         count = len(self._uids) - (0 if self._counts_deleted else len(self.deleted))
-        return b"+OK %d %d\r\n" % (count, sum(self._size(index) for index in self._present()))
+        return b"+OK %d %d\r\n" % (count, sum(self._sizes_of(self._present())))
 
     def last(self) -> bytes:
         """Answer LAST: the highest message that was ever deleted."""
@@ -137,11 +137,11 @@ class Maildrop:
 
     def list(self, argument: bytes) -> bytes:
         """Answer LIST. Raises Refused."""
-        return self._listing(argument, lambda index: b"%d" % self._size(index))
+        return self._listing(argument, lambda indices: map(b"%d".__mod__, self._sizes_of(indices)))
 
     def uidl(self, argument: bytes) -> bytes:
         """Answer UIDL. Raises Refused."""
-        return self._listing(argument, self._uids.__getitem__)
+        return self._listing(argument, lambda indices: map(self._uids.__getitem__, indices))
 
     def delete(self, argument: bytes) -> bytes:
         """Obey DELE. Raises Refused."""
@@ -165,21 +165,19 @@ class Maildrop:
         rest = _leading_number(argument)[1]
         return index, _leading_number(rest.lstrip(b" "))[0]
 
-    def _listing(self, argument: bytes, text: Callable[[int], bytes]) -> bytes:
-        if argument:
-            index = self._index(argument)
-            return b"+OK %d %b\r\n" % (index + 1, text(index))
-        lines = [b"%d %b\r\n" % (index + 1, text(index)) for index in self._present()]
-        return b"".join([OK, *lines, b".\r\n"])
+    def _listing(self, argument: bytes, texts: Callable[[Sequence[int]], Iterable[bytes]]) -> bytes:
+        indices = [self._index(argument)] if argument else self._present()
+        pairs = zip(indices, texts(indices), strict=True)
+        lines = [b"%d %b\r\n" % (index + 1, text) for index, text in pairs]
+        return b"+OK " + lines[0] if argument else b"".join([OK, *lines, b".\r\n"])
 
     def _present(self) -> Sequence[int]:
         return [index for index in range(len(self._uids)) if index not in self.deleted]
 
-    def _size(self, index: int) -> int:
-        size = self._sizes.get(index)
-        if size is None:
-            size = self._sizes[index] = self._measure(index)
-        return size
+    def _sizes_of(self, indices: Sequence[int]) -> Sequence[int]:
+        missing = [index for index in indices if index not in self._sizes]
+        self._sizes.update(zip(missing, self._measure(missing), strict=True))
+        return [self._sizes[index] for index in indices]
 
     def _index(self, argument: bytes) -> int:
         number, _ = _leading_number(argument)
@@ -264,9 +262,10 @@ class WireSize:
         self._ends_line = True
 
     def feed(self, data: bytes) -> None:
-        """Count the next bytes of the message; there are some."""
-        self._size += len(data) + data.count(b"\n")
-        self._ends_line = data.endswith(b"\n")
+        """Count the next bytes of the message."""
+        if data:
+            self._size += len(data) + data.count(b"\n")
+            self._ends_line = data.endswith(b"\n")
 
     def total(self) -> int:
         """Return the size of all."""

@@ -93,7 +93,9 @@ def _open(stream: PatientStream, maildir: str | None, *, extended: bool) -> _Ses
 def _original_session(stream: PatientStream, entries: Sequence[Entry]) -> _Session:
     names = [entry.name for entry in entries]
     sizes = [entry.size for entry in entries]
-    drop = Maildrop([file_uid(name) for name in names], sizes.__getitem__)
+    drop = Maildrop(
+        [file_uid(name) for name in names], lambda indices: [sizes[index] for index in indices]
+    )
     return _Session(stream, Messages(names), drop, _ANSWERS)
 
 
@@ -101,7 +103,7 @@ def _extended_session(stream: PatientStream, entries: Sequence[Entry]) -> _Sessi
     # A message that another client moved while we looked may have been seen in both folders.
     found = {proper_uid(entry.name): entry.name for entry in entries}
     messages = Messages(list(found.values()))
-    drop = Maildrop(list(found), messages.wire_size, counts_deleted=False)
+    drop = Maildrop(list(found), messages.wire_sizes, counts_deleted=False)
     return _Session(stream, messages, drop, {**_ANSWERS, b"capa": _tell_capabilities})
 
 
@@ -180,10 +182,12 @@ class _Session:
 
     def _send_message(self, descriptor: int, lines: int | None) -> None:
         encoder = MessageEncoder(lines)
-        text = OK
+        text = OK  # a piece waits for the next: a small message is sent in one
         while not encoder.finished and (data := os.read(descriptor, files.READ_SIZE)):
-            self._stream.write(text + encoder.feed(data))
-            text = b""
+            if len(text) > len(OK):
+                self._stream.write(text)
+                text = b""
+            text += encoder.feed(data)
         self._stream.write(text + encoder.end())
 
     def _quit(self) -> bytes:

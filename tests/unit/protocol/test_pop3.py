@@ -18,7 +18,7 @@ UIDS = [b"one", b"two", b"three"]
 
 @pytest.fixture
 def drop() -> Maildrop:
-    return Maildrop(UIDS, SIZES.__getitem__)
+    return Maildrop(UIDS, lambda indices: [SIZES[index] for index in indices])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pyqmail.mailbox.listing import list_messages
 from pyqmail.mailbox.maildir import make_maildir
 from pyqmail.protocol.pop3 import MessageEncoder, WireSize
+from pyqmail.retrieval import messages as module
 from pyqmail.retrieval.messages import Messages, file_uid, proper_uid
 
 if TYPE_CHECKING:
@@ -58,7 +59,25 @@ def test_a_size_is_found_in_the_name_or_in_the_file(maildir: Path) -> None:
 
     found = messages()
 
-    assert [found.wire_size(index) for index in range(3)] == [12, 1002, 5]
+    assert found.wire_sizes(range(3)) == [12, 1002, 5]
+
+
+@pytest.mark.parametrize("helped", [True, False])
+def test_many_are_measured_together(
+    maildir: Path, monkeypatch: pytest.MonkeyPatch, *, helped: bool
+) -> None:
+    for number in range(10):
+        deliver(maildir, f"{number}.a.host", b"x" * number + b"\n")
+    monkeypatch.setattr(module, "_SHARE", 2)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    if not helped:
+        monkeypatch.setattr(os, "fork", no_more_processes)
+
+    assert messages().wire_sizes([9, *range(9)]) == [13, *range(4, 13)]
+
+
+def no_more_processes() -> int:
+    raise BlockingIOError
 
 
 @pytest.mark.parametrize("make", [os.mkdir, lambda path: os.symlink("nowhere", path)])
