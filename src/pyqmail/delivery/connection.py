@@ -13,10 +13,10 @@ from pyqmail.system.tls import SecurableStream
 if TYPE_CHECKING:
     import asyncio
 
+    from pyqmail.delivery.composition import Envelope
     from pyqmail.delivery.conversation import Patience
     from pyqmail.delivery.outcome import Outcome
     from pyqmail.delivery.outgoing import OutgoingMessage
-    from pyqmail.delivery.smtp_transaction import Envelope
 
 MAX_TRANSACTIONS: Final = 100  # over one connection: some hosts refuse more
 

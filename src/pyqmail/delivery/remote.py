@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyqmail.control.files import ControlError
+from pyqmail.delivery.composition import Envelope
 from pyqmail.delivery.destinations import LIMIT, Destinations, Unanswered
 from pyqmail.delivery.hops import find_hops
 from pyqmail.delivery.introduction import Unopened
 from pyqmail.delivery.opening import Opener
 from pyqmail.delivery.outcome import Outcome
 from pyqmail.delivery.outgoing import OutgoingMessage
+from pyqmail.delivery.paths import breaks_lines
 from pyqmail.delivery.remote_texts import (
     LINE_BREAK_IN_RECIPIENT,
     LINE_BREAK_IN_SENDER,
@@ -21,8 +23,7 @@ from pyqmail.delivery.remote_texts import (
     Undeliverable,
 )
 from pyqmail.delivery.routes import SMTP_PORT, read_settings
-from pyqmail.delivery.smtp_transaction import Envelope
-from pyqmail.message.address import quote_address, split_address
+from pyqmail.message.wishes import parse_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,12 +37,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What qmail-remote is told; `message` is a descriptor that reads the message."""
+    """What qmail-remote is told; `message` is a descriptor that reads the message.
+
+    `wishes` are those for each recipient, as `Wishes.words_for()` gives them; or none at all.
+    """
 
     host: bytes
     reverse_path: bytes
     forward_paths: Sequence[bytes]
     message: int
+    wishes: Sequence[bytes] = ()
+
+    @property
+    def envelope(self) -> Envelope:
+        """What goes to the next host."""
+        if not any(self.wishes):
+            return Envelope(self.reverse_path, self.forward_paths)
+        parsed = [parse_words(words) for words in self.wishes]
+        each = [own for _, own in parsed]
+        return Envelope(self.reverse_path, self.forward_paths, parsed[0][0], each)
 
 
 class RemoteDeliverer:
@@ -76,16 +90,14 @@ class RemoteDeliverer:
             settings = read_settings(self._home)
         except ControlError as error:
             raise Undeliverable(UNREADABLE_CONTROL) from error
-        if _breaks_lines(delivery.reverse_path):
+        if breaks_lines(delivery.reverse_path):
             raise Undeliverable(LINE_BREAK_IN_SENDER)
-        paths = [path for path in delivery.forward_paths if not _breaks_lines(path)]
-        if not paths:
-            return _with_the_broken(delivery, Outcome([], NO_RECIPIENT_LEFT))
+        if all(map(breaks_lines, delivery.forward_paths)):
+            reports = [LINE_BREAK_IN_RECIPIENT] * len(delivery.forward_paths)
+            return Outcome(reports, NO_RECIPIENT_LEFT)
         hops = await find_hops(self._home, delivery.host, settings, self._resolver, self._port)
-        envelope = Envelope(wire_form(delivery.reverse_path), [wire_form(path) for path in paths])
         message = OutgoingMessage(delivery.message)
-        outcome = await self._try_each(hops, settings, envelope, message)
-        return _with_the_broken(delivery, outcome)
+        return await self._try_each(hops, settings, delivery.envelope, message)
 
     async def _try_each(
         self, hops: Sequence[Hop], settings: Settings, envelope: Envelope, message: OutgoingMessage
@@ -129,24 +141,3 @@ class RemoteDeliverer:
             if failure.outcome is None:
                 self._destinations.tell_the_waiting(hop)
             raise
-
-
-def wire_form(address: bytes) -> bytes:
-    """Return the address as it stands in MAIL and RCPT; without a domain, as it is."""
-    return address if split_address(address)[1] is None else quote_address(address)
-
-
-def _breaks_lines(address: bytes) -> bool:
-    return b"\r" in address or b"\n" in address
-
-
-def _with_the_broken(delivery: Delivery, outcome: Outcome) -> Outcome:
-    """Put the reports on recipients that were not sent at their places."""
-    reports = iter(outcome.recipients)
-    merged: list[bytes] = []
-    for path in delivery.forward_paths:
-        report = LINE_BREAK_IN_RECIPIENT if _breaks_lines(path) else next(reports, None)
-        if report is None:
-            break  # nobody was asked about this one and those after it
-        merged.append(report)
-    return replace(outcome, recipients=merged)

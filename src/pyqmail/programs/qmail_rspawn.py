@@ -65,7 +65,8 @@ def in_process(home: str, environ: Mapping[bytes, bytes]) -> Deliver:
 
     async def deliver(job: Job, message: int) -> bytes:
         host = split_address(job.forward_path)[1] or b""
-        delivery = Delivery(host, job.reverse_path, [job.forward_path], message)
+        paths, wishes = [job.forward_path], [job.wishes]
+        delivery = Delivery(host, job.reverse_path, paths, message, wishes)
         return digest((await deliverer.deliver(delivery)).of_one(0))
 
     return deliver
