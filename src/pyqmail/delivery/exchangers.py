@@ -58,6 +58,8 @@ class Search:
         return found
 
     async def _addresses(self, name: bytes) -> list[Address]:
+        if not name:
+            return []  # "null MX", RFC 7505: this domain takes no mail
         literal = parse_literal(name)
         if literal is not None:
             return [literal]  # an MX record must not hold one, but some do
