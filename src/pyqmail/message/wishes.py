@@ -21,8 +21,10 @@ MAX_ENVELOPE_ID: Final = 100  # bytes of xtext; RFC 3461 §4.4
 MAX_ORIGINAL: Final = 500  # bytes of xtext; RFC 3461 §4.2
 NEVER: Final = b"NEVER"
 FAILURE: Final = b"FAILURE"
+SUCCESS: Final = b"SUCCESS"
+DELAY: Final = b"DELAY"
 
-_OCCASIONS: Final = frozenset({b"SUCCESS", FAILURE, b"DELAY"})
+_OCCASIONS: Final = frozenset({SUCCESS, FAILURE, DELAY})
 _TYPE_BYTES: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 
 
@@ -54,7 +56,11 @@ class RecipientWishes:
     @property
     def hears_of_failure(self) -> bool:
         """Shall there be a bounce if it fails? Without NOTIFY, yes."""
-        return not self.notify or FAILURE in self.notify.split(b",")
+        return not self.notify or self.hears_of(FAILURE)
+
+    def hears_of(self, occasion: bytes) -> bool:
+        """Does NOTIFY name SUCCESS, FAILURE or DELAY?"""
+        return occasion in self.notify.split(b",")
 
     @property
     def original_recipient(self) -> bytes:
@@ -117,6 +123,12 @@ class Wishes:
         """Return what is wanted for one recipient; he may have got a domain on his way."""
         own = self.recipients.get(address)
         return own or self.recipients.get(address.rpartition(b"@")[0], _NOTHING)
+
+    @property
+    def notices(self) -> frozenset[bytes]:
+        """SUCCESS and DELAY, as far as they are wanted for any recipient."""
+        every = self.recipients.values()
+        return frozenset(o for o in (SUCCESS, DELAY) if any(each.hears_of(o) for each in every))
 
     @property
     def returns_header_only(self) -> bool:

@@ -32,6 +32,10 @@ DELIVERED: Final = b"K"
 DEFERRED: Final = b"Z"
 FAILED: Final = b"D"
 
+# How the text of a remote delivery ends when the next host was told the sender's wishes
+# (RFC 3461) and has promised to obey them: then qmail-send does not tell the sender.
+PASSED_ON: Final = b"It will tell the sender what the sender asked for.\n"
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
