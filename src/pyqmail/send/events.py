@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pyqmail.message.delivery_status import Action as Fate
     from pyqmail.protocol.spawn import Job, Report
     from pyqmail.queue.store import Channel, Recipient, Scheduled, Settled, StoredRecipient
     from pyqmail.send.routing import Routing
@@ -92,6 +93,7 @@ class NewMessage(Answer):
     size: int
     forward_paths: Sequence[bytes]
     complete: bool
+    notices: frozenset[bytes] = frozenset()  # see Wishes.notices
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ class RecipientsRead(Answer):
     settled: Settled | None
     recipients: Sequence[StoredRecipient]
     complete: bool
+    notices: frozenset[bytes] = frozenset()  # comes with the first, too; see Wishes.notices
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +178,15 @@ class BounceFailed(Answer):
     number: int
     text: bytes
     damaged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Told(Answer):
+    """A notice is queued, or is not wanted; or it could not be queued, and may be tried `again`."""
+
+    notice: Tell
+    line: bytes = b""  # for the log
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +333,22 @@ class Bounce(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class Tell(Action):
+    """Tell the sender what became of a recipient, if that was asked for. Answered: Told.
+
+    `recipient` is named as the sender knows it; `text` is what the report says.
+    """
+
+    delivery: int
+    number: int
+    reverse_path: bytes
+    recipient: bytes
+    text: bytes
+    action: Fate
+    retry_until: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Remove(Action):
     """Remove a message that needs nothing any more. Answered: RemoveDone."""
 
@@ -358,6 +386,6 @@ class Exit(Action):
 ANSWERED = frozenset(
     {
         *(LookForNew, ReadNew, Settle, SettleFromEnvelope, ReadRecipients),
-        *(RecordFailure, FinishChannel, Bounce, Remove, Survey),
+        *(RecordFailure, FinishChannel, Bounce, Tell, Remove, Survey),
     }
 )

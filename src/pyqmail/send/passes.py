@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from pyqmail.send import events, log
 from pyqmail.send.jobs import Item, Outcome, Pass, State
 from pyqmail.send.ledger import ASIDE_PAUSE, SLEEP, TROUBLE_PAUSE
-from pyqmail.send.schedule import is_dying, next_attempt
+from pyqmail.send.schedule import DELAY_NOTICE, is_dying, is_late, next_attempt
 
 if TYPE_CHECKING:
     from pyqmail.send.jobs import ChannelState
@@ -67,6 +67,17 @@ class Passes:
         now, birth = int(self._ledger.now), pass_.message.birth
         pass_.retry_at = next_attempt(birth, now, pass_.channel)
         pass_.dying = is_dying(birth, now, self._lifetime)
+        pass_.late = self._is_first_when_late(pass_)
+
+    def _is_first_when_late(self, pass_: Pass) -> bool:
+        """Is this the first pass that begins when the message is late?"""
+        message, channel = pass_.message, pass_.channel
+        if not is_late(message.birth, self._ledger.now) or channel in message.late_channels:
+            return False
+        message.late_channels.add(channel)
+        # Where its next time lies says whether an earlier run has had that pass.
+        due = message.due_at_start.get(channel, 0)
+        return due < next_attempt(message.birth, message.birth + DELAY_NOTICE, channel)
 
     def on_recipients_read(self, event: events.RecipientsRead) -> None:
         """Let the recipients of a window take part in the distribution of slots."""
@@ -76,6 +87,7 @@ class Passes:
         if event.settled is not None:
             pass_.message.reverse_path = event.settled.reverse_path
             pass_.message.birth = event.settled.birth
+            pass_.message.notices = event.notices
             self.set_dates(pass_)
         for recipient in event.recipients:
             if not recipient.done:
@@ -155,7 +167,9 @@ class Passes:
 
     def keep_or_postpone(self, pass_: Pass) -> None:
         """Let a first pass go on if it has begun; else it waits on disk like any other."""
-        if pass_.waiting and not pass_.running and not pass_.recording and not pass_.unresolved:
+        if pass_.waiting and not (
+            pass_.running or pass_.recording or pass_.telling or pass_.unresolved
+        ):
             pass_.waiting.clear()
             pass_.unresolved = 1
             pass_.retry_at = self._ledger.now

@@ -21,7 +21,7 @@ from pyqmail.queue.store import (
     StoredRecipient,
     StoreFailure,
 )
-from pyqmail.send import bounces, events, log
+from pyqmail.send import bounces, events, log, notices
 from pyqmail.system import errnos
 from pyqmail.system.files import READ_SIZE
 
@@ -63,6 +63,7 @@ class StoreWork:
             events.RecordFailure: self._record_failure,
             events.FinishChannel: self._finish_channel,
             events.Bounce: self._bounce,
+            events.Tell: self._tell,
             events.SetRetryTime: self._set_retry_time,
             events.Survey: self._survey,
         }
@@ -103,7 +104,12 @@ class StoreWork:
             complete = len(paths) <= action.limit
             number, uid, pid = action.number, envelope.uid, envelope.pid
             path, size = envelope.reverse_path, envelope.size
-            return events.NewMessage(number, uid, pid, path, size, paths, complete)
+            has_wishes = envelope.has_additions
+        wanted = self._notices(number) if has_wishes else frozenset[bytes]()
+        return events.NewMessage(number, uid, pid, path, size, paths, complete, wanted)
+
+    def _notices(self, number: int) -> frozenset[bytes]:
+        return Wishes.of_records(self._store.read_wishes(number)).notices
 
     def _settle(self, action: events.Settle) -> events.Event:
         positions = self._store.settle(
@@ -131,8 +137,11 @@ class StoreWork:
     def _read_recipients(self, action: events.ReadRecipients) -> events.Event:
         key = action.number, action.channel
         settled = None
+        wanted: frozenset[bytes] = frozenset()
         if action.first:
             settled = self._store.read_settled(action.number)
+            if settled.has_additions:
+                wanted = self._notices(action.number)
             self._passes[key] = iter(self._store.read_recipients(*key))
         recipients: list[StoredRecipient] = []
         while len(recipients) < WINDOW:
@@ -151,7 +160,7 @@ class StoreWork:
             if not recipient.done:
                 recipients.append(recipient)
         complete = key not in self._passes
-        return events.RecipientsRead(*key, settled, recipients, complete)
+        return events.RecipientsRead(*key, settled, recipients, complete, wanted)
 
     def _stop_reading(self, action: events.StopReading) -> None:
         self._passes.pop((action.number, action.channel), None)
@@ -223,6 +232,25 @@ class StoreWork:
         finally:
             os.close(message)
         return events.BounceDone(number, log.bounced(number, qp), qp)
+
+    def _tell(self, action: events.Tell) -> events.Event:
+        number = action.number
+        wishes = Wishes.of_records(self._store.read_wishes(number))
+        if not notices.is_wanted(action, wishes):
+            return events.Told(action)
+        message = self._store.open_message(number)
+        try:
+            notice = notices.compose(
+                action,
+                wishes,
+                self._settings,
+                arrival=int(os.fstat(message).st_mtime),
+                read=partial(_pieces, message),
+                now=int(time.time()),
+            )
+            return events.Told(action, log.told(number, self._inject(notice)))
+        finally:
+            os.close(message)
 
     def _remove(self, numbers: list[int]) -> Iterator[events.Event]:
         try:
@@ -302,6 +330,9 @@ def _failed(  # noqa: PLR0911  a table: one answer for each kind of action
             return events.ChannelFinished(number, channel, text)
         case events.Bounce(number):
             return events.BounceFailed(number, _bounce_text(error), damaged)
+        case events.Tell():
+            line = text if isinstance(error, StoreFailure) else log.NOTICE_NOT_QUEUED
+            return events.Told(action, log.warning(line), again=not damaged)
         case events.Survey():
             return events.Surveyed((), [log.unreadable(text)], incomplete=True)
         case _:
