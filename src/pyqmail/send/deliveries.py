@@ -48,7 +48,8 @@ class Deliveries:
             ledger.log_status()
             path = b"%d/%d" % (message.number % SPLIT, message.number)
             reverse_path = expand_verp(message.reverse_path, item.address)
-            job = spawn.Job(slot, path, reverse_path, item.address)
+            wishes = b"" if message.wishes is None else message.wishes.words_for(item.address)
+            job = spawn.Job(slot, path, reverse_path, item.address, wishes=wishes)
             ledger.emit(events.StartDelivery(channel.name, job))
             self._passes.read_on(pass_)
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyqmail.message.delivery_status import Action as Fate
+    from pyqmail.message.wishes import Wishes
     from pyqmail.protocol.spawn import Job, Report
     from pyqmail.queue.store import Channel, Recipient, Scheduled, Settled, StoredRecipient
     from pyqmail.send.routing import Routing
@@ -94,6 +95,7 @@ class NewMessage(Answer):
     forward_paths: Sequence[bytes]
     complete: bool
     notices: frozenset[bytes] = frozenset()  # see Wishes.notices
+    wishes: Wishes | None = None  # all that is wanted, if anything is
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ class RecipientsRead(Answer):
     recipients: Sequence[StoredRecipient]
     complete: bool
     notices: frozenset[bytes] = frozenset()  # comes with the first, too; see Wishes.notices
+    wishes: Wishes | None = None  # the same; all that is wanted
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from pyqmail.send.schedule import Agenda
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pyqmail.message.wishes import Wishes
     from pyqmail.queue.store import Channel
 
 
@@ -93,7 +94,7 @@ class Message:
     __slots__ = (
         *("birth", "channels", "due_at_start", "items", "late_channels", "may_have_notes"),
         *("not_before", "notices", "number", "passes", "reverse_path", "seen_again"),
-        *("settle_failed", "settled", "state"),
+        *("settle_failed", "settled", "state", "wishes"),
     )
 
     def __init__(self, number: int, state: State) -> None:
@@ -108,6 +109,7 @@ class Message:
         self.channels: frozenset[Channel] = frozenset()  # those with recipients left, once settled
         self.passes: dict[Channel, Pass] = {}
         self.notices: frozenset[bytes] = frozenset()  # what its sender may want to be told
+        self.wishes: Wishes | None = None  # for whoever delivers; only while there is a pass
         self.late_channels: set[Channel] = set()  # those whose delay was noticed
         self.due_at_start: dict[Channel, int] = {}  # if it is from an earlier run
         self.may_have_notes = False

@@ -87,7 +87,7 @@ class Passes:
         if event.settled is not None:
             pass_.message.reverse_path = event.settled.reverse_path
             pass_.message.birth = event.settled.birth
-            pass_.message.notices = event.notices
+            pass_.message.notices, pass_.message.wishes = event.notices, event.wishes
             self.set_dates(pass_)
         for recipient in event.recipients:
             if not recipient.done:
@@ -190,6 +190,8 @@ class Passes:
 
     def _end(self, pass_: Pass) -> None:
         del pass_.message.passes[pass_.channel]
+        if not pass_.message.passes:
+            pass_.message.wishes = None  # many recipients may have many; the next pass reads them
         if pass_.from_disk:
             self._ledger.channels[pass_.channel].open_passes -= 1
 

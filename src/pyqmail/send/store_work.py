@@ -105,11 +105,12 @@ class StoreWork:
             number, uid, pid = action.number, envelope.uid, envelope.pid
             path, size = envelope.reverse_path, envelope.size
             has_wishes = envelope.has_additions
-        wanted = self._notices(number) if has_wishes else frozenset[bytes]()
-        return events.NewMessage(number, uid, pid, path, size, paths, complete, wanted)
+        wishes = self._wishes(number) if has_wishes else None
+        notices = frozenset[bytes]() if wishes is None else wishes.notices
+        return events.NewMessage(number, uid, pid, path, size, paths, complete, notices, wishes)
 
-    def _notices(self, number: int) -> frozenset[bytes]:
-        return Wishes.of_records(self._store.read_wishes(number)).notices
+    def _wishes(self, number: int) -> Wishes:
+        return Wishes.of_records(self._store.read_wishes(number))
 
     def _settle(self, action: events.Settle) -> events.Event:
         positions = self._store.settle(
@@ -137,11 +138,11 @@ class StoreWork:
     def _read_recipients(self, action: events.ReadRecipients) -> events.Event:
         key = action.number, action.channel
         settled = None
-        wanted: frozenset[bytes] = frozenset()
+        wishes = None
         if action.first:
             settled = self._store.read_settled(action.number)
             if settled.has_additions:
-                wanted = self._notices(action.number)
+                wishes = self._wishes(action.number)
             self._passes[key] = iter(self._store.read_recipients(*key))
         recipients: list[StoredRecipient] = []
         while len(recipients) < WINDOW:
@@ -160,7 +161,8 @@ class StoreWork:
             if not recipient.done:
                 recipients.append(recipient)
         complete = key not in self._passes
-        return events.RecipientsRead(*key, settled, recipients, complete, wanted)
+        notices = frozenset[bytes]() if wishes is None else wishes.notices
+        return events.RecipientsRead(*key, settled, recipients, complete, notices, wishes)
 
     def _stop_reading(self, action: events.StopReading) -> None:
         self._passes.pop((action.number, action.channel), None)
