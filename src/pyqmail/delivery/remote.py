@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.files import ControlError
-from pyqmail.delivery.destinations import LIMIT, Destinations, Unanswered
+from pyqmail.delivery.destinations import KEEP, LIMIT, Destinations, Unanswered
 from pyqmail.delivery.hops import find_hops
 from pyqmail.delivery.introduction import Unopened
 from pyqmail.delivery.opening import Opener
@@ -61,6 +61,7 @@ class RemoteDeliverer:
     """Delivers to other hosts, any number of deliveries at once.
 
     The control files are read for each delivery, as the original's program does.
+    After a delivery its connection is closed, unless `keep_connections()` was called.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class RemoteDeliverer:
         self._port = port
         self._resolver = resolver
         self._opener = Opener(home, suspension)
-        self._destinations = Destinations(limit)
+        self._destinations = Destinations(limit, keep=0)
 
     async def deliver(self, delivery: Delivery) -> Outcome:
         """Return what became of the message, for each recipient."""
@@ -142,6 +143,10 @@ class RemoteDeliverer:
                 raise
             await asyncio.sleep(0)  # it is closed in the next turn of the loop
             return await self._opener.open(hop, settings)
+
+    def keep_connections(self) -> None:
+        """Keep connections for a moment, in which others may use them; call `close()` in the end."""
+        self._destinations.keep = KEEP
 
     def close(self) -> None:
         """Close the connections that are kept; nothing more is to be delivered."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from pyqmail.control.concurrency import read_concurrency, read_slot_width
 from pyqmail.control.launchers import LAUNCHER
 from pyqmail.control.roles import roles_of
+from pyqmail.delivery.destinations import LIMIT
 from pyqmail.delivery.remote import Delivery
 from pyqmail.errors import SUCCESS, TRANSIENT
 from pyqmail.programs.qmail_remote import make_deliverer
@@ -22,6 +23,7 @@ from pyqmail.queue.tcpto import clear_table
 from pyqmail.send.gathering import Gathering
 from pyqmail.send.remote_program import RemoteProgram, digest
 from pyqmail.send.remote_spawner import RemoteSpawner
+from pyqmail.send.shares import shares_of
 from pyqmail.system.processes import set_title
 
 if TYPE_CHECKING:
@@ -64,7 +66,9 @@ async def _deliver_ourselves(
     home: str, environ: Mapping[bytes, bytes], owner: int, slots: int, width: int
 ) -> None:
     """Deliver as our qmail-remote does, without a process for each delivery."""
-    deliverer = make_deliverer(home, environ)
+    limit = min(LIMIT, shares_of(read_concurrency(home, "remote")).most)
+    deliverer = make_deliverer(home, environ, limit)
+    deliverer.keep_connections()
 
     async def deliver(batch: Batch, message: int) -> list[bytes | None]:
         delivery = Delivery(
