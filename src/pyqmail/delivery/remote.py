@@ -145,7 +145,7 @@ class RemoteDeliverer:
             return await self._opener.open(hop, settings)
 
     def keep_connections(self) -> None:
-        """Keep connections for a moment, in which others may use them; call `close()` in the end."""
+        """Keep connections for a moment, in which others may use them; `close()` in the end."""
         self._destinations.keep = KEEP
 
     def close(self) -> None:

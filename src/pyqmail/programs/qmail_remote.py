@@ -58,7 +58,7 @@ def _reports(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> byte
 def make_deliverer(
     home: str, environ: Mapping[bytes, bytes], limit: int = LIMIT
 ) -> RemoteDeliverer:
-    """Return who delivers for this home, over `limit` connections to a place. Raises ControlError."""
+    """Return who delivers, over `limit` connections to a place. Raises ControlError."""
     servers, port = read_resolver(home)
     servers = servers_in(environ.get(b"DNSCACHEIP", b"")) or servers
     suspension = Suspension(home, os.getpid())
