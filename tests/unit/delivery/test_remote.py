@@ -15,7 +15,7 @@ from tests.support.dns_table import TableResolver
 from tests.support.queues import make_home
 
 from pyqmail.delivery import hops
-from pyqmail.delivery.remote import Delivery, RemoteDeliverer, wire_form
+from pyqmail.delivery.remote import Delivery, RemoteDeliverer
 from pyqmail.queue.suspension import Suspension
 
 if TYPE_CHECKING:
@@ -300,18 +300,3 @@ def test_whoever_waits_for_a_host_that_does_not_answer_need_not_ask(place: Place
 
     second.stop()
     assert said == [ACCEPTED % SECOND.encode()] * 3
-
-
-@pytest.mark.parametrize(
-    ("address", "wire"),
-    [
-        (b"a b@x", b'"a b"@x'),
-        (b"a@b@x", b'"a@b"@x'),
-        (b"@x", b'""@x'),
-        (b"a b", b"a b"),
-        (b"", b""),
-        (b"a@x y", b"a@x y"),
-    ],
-)
-def test_the_local_part_is_quoted_and_the_domain_is_not(address: bytes, wire: bytes) -> None:
-    assert wire_form(address) == wire
