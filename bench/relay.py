@@ -263,7 +263,8 @@ def ours(sink: int, concurrency: int) -> Iterator[Server]:
         home.write("control/concurrencyremote", f"{concurrency}\n")
         routes = (f"{name}:{address_of(n)}:{sink}\n" for n, name in enumerate(NAMES))
         home.write("control/smtproutes", "".join(routes))
-        home.start(f"--listen=smtp=127.0.0.1:{port}", "--listen=submission=off", "--listen=smtps=off")
+        listen = {"smtp": f"127.0.0.1:{port}", "submission": "off", "smtps": "off"}
+        home.start(*(f"--listen={name}={place}" for name, place in listen.items()))
         stations = [f"{home.path}/queue/{name}" for name in ("mess", "todo")]
         yield Server(port, lambda: is_empty(stations), home.pid)
         assert home.stop() == 0, "the home did not stop as it should"

@@ -101,7 +101,7 @@ def _allow_descriptors(slots: int) -> None:
     """Have enough descriptors to use all slots, if the system lets us."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = slots * EACH + OTHERS
-    if soft < wanted:
+    if soft != resource.RLIM_INFINITY and soft < wanted:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
