@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 # The original asks port 53 and no other, so each process that tests has an address of its own.
 ADDRESS = f"127.53.{os.getpid() >> 8 & 255}.{os.getpid() & 255 or 1}"
-SERVER_FAILURE = "SERVFAIL"  # in the place of records: answer so
+# In the place of records, or before them:
+SERVER_FAILURE = "SERVFAIL"
+REFUSED = "REFUSED"
+SILENCE = "silence"  # no answer at all
+TRUNCATED = "truncated"  # by UDP an empty answer with TC; by TCP, the records
 
 # (name, kind) -> records as zone files have them
 Table = dict[tuple[str, str], list[str]]
@@ -32,13 +36,20 @@ def dns_server(
     asked: list[str] = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind((address, port))
-        thread = threading.Thread(target=_serve, args=(server, table, asked), daemon=True)
-        thread.start()
-        try:
-            yield server.getsockname()[1], asked
-        finally:
-            server.sendto(b"", server.getsockname())
-            thread.join()
+        with socket.create_server(server.getsockname()) as listener:
+            threads = [
+                threading.Thread(target=serve, args=(end, table, asked), daemon=True)
+                for serve, end in ((_serve, server), (_serve_tcp, listener))
+            ]
+            for thread in threads:
+                thread.start()
+            try:
+                yield server.getsockname()[1], asked
+            finally:
+                server.sendto(b"", server.getsockname())
+                listener.shutdown(socket.SHUT_RDWR)
+                for thread in threads:
+                    thread.join()
 
 
 def _serve(server: socket.socket, table: Table, asked: list[str]) -> None:
@@ -48,7 +59,32 @@ def _serve(server: socket.socket, table: Table, asked: list[str]) -> None:
             return
         query = dns.message.from_wire(data)
         answer = answer_to(query, table, asked)
+        records = _records(query, table) or [""]
+        if records[0] == SILENCE:
+            continue
+        if records[0] == TRUNCATED:
+            answer.answer.clear()
+            answer.flags |= dns.flags.TC
         server.sendto(answer.to_wire(want_shuffle=False), peer)
+
+
+def _serve_tcp(listener: socket.socket, table: Table, asked: list[str]) -> None:
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        with connection, connection.makefile("rwb") as stream:
+            length = int.from_bytes(stream.read(2), "big")
+            if length:
+                answer = answer_to(dns.message.from_wire(stream.read(length)), table, asked)
+                data = answer.to_wire(want_shuffle=False)
+                stream.write(len(data).to_bytes(2, "big") + data)
+
+
+def _records(query: dns.message.Message, table: Table) -> list[str] | None:
+    question = query.question[0]
+    return table.get((question.name.to_text().lower(), dns.rdatatype.to_text(question.rdtype)))
 
 
 def answer_to(query: dns.message.Message, table: Table, asked: list[str]) -> dns.message.Message:
@@ -58,10 +94,18 @@ def answer_to(query: dns.message.Message, table: Table, asked: list[str]) -> dns
     asked.append(f"{name} {kind}")
     answer = dns.message.make_response(query, recursion_available=True)
     records = table.get((name.lower(), kind))
-    if records == [SERVER_FAILURE]:
-        answer.set_rcode(dns.rcode.SERVFAIL)
+    if records and records[0] in (SILENCE, TRUNCATED):
+        records = records[1:] or None
+    if records in ([SERVER_FAILURE], [REFUSED]):
+        answer.set_rcode(dns.rcode.from_text(records[0]))
     elif records is not None:
         answer.answer.append(dns.rrset.from_text(question.name, 300, "IN", kind, *records))
+    elif alias := table.get((name.lower(), "CNAME")):
+        answer.answer.append(dns.rrset.from_text(question.name, 300, "IN", "CNAME", *alias))
+        if beyond := table.get((alias[0], kind)):
+            answer.answer.append(dns.rrset.from_text(alias[0], 300, "IN", kind, *beyond))
+        elif not any(known == alias[0] for known, _ in table):
+            answer.set_rcode(dns.rcode.NXDOMAIN)
     elif not any(known == name.lower() for known, _ in table):
         answer.set_rcode(dns.rcode.NXDOMAIN)
     return answer
