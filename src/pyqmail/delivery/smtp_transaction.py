@@ -98,14 +98,18 @@ class Transaction:
                     await self._conversation.answer()
 
     async def _send_message(self, message: OutgoingMessage) -> None:
-        while data := message.read():
-            await self._conversation.write(self._session.send_message(data))
+        piece = message.read()
+        while following := message.read():
+            await self._conversation.write(self._session.send_message(piece))
+            piece = following
+        last = self._session.send_message(piece)
         try:
             end = self._session.end_message()
         except PartialLastLine as partial:
             raise Undeliverable(PARTIAL_LINE) from partial
+        # In one piece: most messages are small, and so is what a further packet brings.
         self._after_the_end = True
-        await self._conversation.write(end)
+        await self._conversation.write(last + end)
 
     def _about_recipient(self, answer: Answer) -> bytes:
         if answer.accepted:
