@@ -6,6 +6,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 import trustme
+from trustme import KeyType
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,9 +18,11 @@ class Authority:
     def __init__(self) -> None:
         self._authority = trustme.CA()
 
-    def issue(self, control: Path, name: str = "mail.example.org") -> None:
+    def issue(
+        self, control: Path, name: str = "mail.example.org", kind: KeyType = KeyType.ECDSA
+    ) -> None:
         """Write control/servercert.pem: key and chain in one file."""
-        issued = self._authority.issue_cert(name, "127.0.0.1")
+        issued = self._authority.issue_cert(name, "127.0.0.1", key_type=kind)
         issued.private_key_and_cert_chain_pem.write_to_path(str(control / "servercert.pem"))
 
     def context(self) -> ssl.SSLContext:
