@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pyqmail.delivery.connection import Connection
-
-    Place = tuple[str, int]  # address and port
+    from pyqmail.delivery.hops import Hop as Place
 
 LIMIT: Final = 20  # connections to one place; as much as others allow, and the original's default
 

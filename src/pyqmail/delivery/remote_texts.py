@@ -25,7 +25,6 @@ OURSELVES: Final = (
 LINE_BREAK_IN_SENDER: Final = b"DThis sender's address has a line break; SMTP has none. (#5.1.7)\n"
 LINE_BREAK_IN_RECIPIENT: Final = b"hThis address has a line break; SMTP has none. (#5.1.3)\n"
 NO_RECIPIENT_LEFT: Final = b"DGiving up: no address can be sent.\n"
-ACCEPTED_RECIPIENT: Final = b"r"
 
 _SHOWN: Final = range(33, 127)
 

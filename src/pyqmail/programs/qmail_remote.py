@@ -50,7 +50,8 @@ def _reports(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> byte
     except ControlError:
         return UNREADABLE_CONTROL + b"\0"
     set_title("qmail-remote")
-    return asyncio.run(deliverer.deliver(Delivery(host, reverse_path, forward_paths, 0)))
+    outcome = asyncio.run(deliverer.deliver(Delivery(host, reverse_path, forward_paths, 0)))
+    return outcome.of_all()
 
 
 def make_deliverer(home: str, environ: Mapping[bytes, bytes]) -> RemoteDeliverer:

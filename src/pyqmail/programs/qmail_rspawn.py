@@ -65,9 +65,8 @@ def in_process(home: str, environ: Mapping[bytes, bytes]) -> Deliver:
 
     async def deliver(job: Job, message: int) -> bytes:
         host = split_address(job.forward_path)[1] or b""
-        return digest(
-            await deliverer.deliver(Delivery(host, job.reverse_path, [job.forward_path], message))
-        )
+        delivery = Delivery(host, job.reverse_path, [job.forward_path], message)
+        return digest((await deliverer.deliver(delivery)).of_one(0))
 
     return deliver
 

@@ -1,0 +1,39 @@
+"""What became of a message at one host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ACCEPTED_RECIPIENT: Final = b"r"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The reports of a transaction: on each recipient, then on the message.
+
+    There are fewer reports on recipients than there were recipients if it did
+    not come to that. With `elsewhere`, nothing was decided: another host of the
+    same domain may take the message. `alone` is what would have been said of
+    the message, had a refused recipient been the only one.
+    """
+
+    recipients: Sequence[bytes]
+    message: bytes
+    elsewhere: bool = False
+    alone: bytes = field(default=b"", compare=False)
+
+    def of_one(self, index: int) -> bytes:
+        """Return what qmail-remote would print for this recipient alone."""
+        about = self.recipients[index] if index < len(self.recipients) else None
+        if about is None:
+            return self.message + b"\0"
+        message = self.message if about == ACCEPTED_RECIPIENT else self.alone or self.message
+        return about + b"\0" + message + b"\0"
+
+    def of_all(self) -> bytes:
+        """Return what qmail-remote prints."""
+        return b"".join(report + b"\0" for report in (*self.recipients, self.message))
