@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 PATIENCE = 60  # seconds in which a client says something
 LINE = 100_000  # bytes
+ANYWHERE = ("127.0.0.1", 0)
 
 
 class Accident(Enum):
@@ -64,8 +67,8 @@ class FickleHost(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, behaviour: Behaviour) -> None:
-        super().__init__(("127.0.0.1", 0), _Session)
+    def __init__(self, behaviour: Behaviour, place: tuple[str, int]) -> None:
+        super().__init__(place, _Session)
         self.behaviour = behaviour
         self.port: int = self.server_address[1]
         self.sessions = 0
@@ -136,9 +139,14 @@ class _Session(socketserver.StreamRequestHandler):
 
 
 @contextmanager
-def fickle_hosts(behaviours: Mapping[str, Behaviour]) -> Iterator[dict[str, FickleHost]]:
-    """Have one host for each of the names."""
-    hosts = {name: FickleHost(behaviour) for name, behaviour in behaviours.items()}
+def fickle_hosts(
+    behaviours: Mapping[str, Behaviour], place: tuple[str, int] = ANYWHERE
+) -> Iterator[dict[str, FickleHost]]:
+    """Have one host for each of the names; skip the test where nobody may listen at `place`."""
+    try:
+        hosts = {name: FickleHost(behaviour, place) for name, behaviour in behaviours.items()}
+    except PermissionError:
+        pytest.skip(f"needs root, to listen at port {place[1]}")
     threads = [threading.Thread(target=host.serve_forever, args=(0.05,)) for host in hosts.values()]
     for thread in threads:
         thread.start()
