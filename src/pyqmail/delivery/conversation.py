@@ -59,6 +59,9 @@ class SecurableClientStream(Stream, Protocol):
     async def start_tls(self, context: ssl.SSLContext, server: str | None = None) -> None:
         """Speak TLS from here on, as a client; raise OSError if the handshake fails."""
 
+    def peer_certificate(self) -> dict[str, object]:
+        """Return what ssl.SSLObject.getpeercert() gives; empty if nothing was verified."""
+
 
 class Conversation:
     """A session, held over a stream."""
@@ -88,7 +91,11 @@ class Conversation:
         async with asyncio.timeout(self._patience.piece):
             await self._stream.write(self.session.data_to_send() + data)
 
-    async def speak_tls(self, context: ssl.SSLContext, server: str | None) -> None:
-        """Speak TLS from here on. Raises OSError if the handshake fails."""
+    async def speak_tls(self, context: ssl.SSLContext, server: str | None) -> dict[str, object]:
+        """Speak TLS from here on; return the host's certificate, empty if it is not verified.
+
+        Raises OSError if the handshake fails.
+        """
         async with asyncio.timeout(self._patience.handshake):
             await self._stream.start_tls(context, server)
+        return self._stream.peer_certificate()

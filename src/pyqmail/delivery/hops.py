@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyqmail.system.dns import Resolver
 
 MAX_HOPS: Final = 20  # tried in one delivery; each may cost a time-out
+SMTPS_PORT: Final = 465  # RFC 8314 §3.3: TLS from the first byte on
 _CHANCE: Final = random.SystemRandom()
 
 
@@ -61,7 +62,7 @@ async def find_hops(
 async def _hops_of(
     relay: Relay, security: Security, login: Login | None, resolver: Resolver
 ) -> list[Hop]:
-    if login is not None and security.policy is Policy.MAY:
+    if security.policy is Policy.MAY and (login is not None or relay.port == SMTPS_PORT):
         security = Security(Policy.ENCRYPT)  # a password is not for everybody on the way
     addresses = await find_relay(relay.host, resolver)
     return [Hop(each, relay.port, security, login, relay.host) for each in addresses]

@@ -8,52 +8,81 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.delivery.connection import Connection
+from pyqmail.delivery.hops import SMTPS_PORT
+from pyqmail.delivery.introduction import Introduction, TlsFailed, Unopened
 from pyqmail.delivery.outcome import Outcome
 from pyqmail.delivery.remote_texts import (
     OUT_OF_RESOURCES,
+    UNREADABLE_CONTROL,
     Undeliverable,
     connection_died,
-    quoted,
+    tls_failed,
 )
+from pyqmail.delivery.security import Policy
 from pyqmail.protocol.smtp.server_reply import MalformedReply
+from pyqmail.system.tls import CertificateError
+from pyqmail.system.tls_client import ClientContexts
 
 if TYPE_CHECKING:
+    import ssl
+
     from pyqmail.delivery.hops import Hop
     from pyqmail.delivery.routes import Settings
-    from pyqmail.protocol.smtp.client import Answer
     from pyqmail.queue.suspension import Suspension
 
-IPV6: Final = 6
-
-
-class Unopened(Exception):  # noqa: N818  the outcome says whether it is an error
-    """There is no connection; `outcome` says why. None: nobody answered, or nobody was asked."""
-
-    def __init__(self, outcome: Outcome | None) -> None:
-        super().__init__(outcome)
-        self.outcome = outcome
+_NONE_LEFT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Opener:
     """Opens connections for a home."""
 
     def __init__(self, home: str, suspension: Suspension) -> None:
-        self._home = home
+        control = home + "/control/"
+        self._contexts = ClientContexts(control + "clientcert.pem", control + "serverca.pem")
         self._suspension = suspension
 
     async def open(self, hop: Hop, settings: Settings) -> Connection:
         """Return a connection that is ready for a transaction. Raises Unopened, Undeliverable."""
-        connection = await self._connect(hop, settings)
+        context = self._context(hop, settings)
         try:
-            await _be_greeted(connection)
+            return await self._open(hop, settings, context)
+        except TlsFailed as failure:
+            if hop.security.demanded:
+                partner = str(hop.address).encode()
+                report = tls_failed(partner, failure.reason)
+                raise Unopened(Outcome([], report, elsewhere=True)) from failure
+        # Where TLS may be, its failure must not be worse than its absence.
+        return await self._open(hop, settings, None)
+
+    async def _open(
+        self, hop: Hop, settings: Settings, context: ssl.SSLContext | None
+    ) -> Connection:
+        connection = await self._connect(hop, settings)
+        introduction = Introduction(connection.conversation, connection.partner, hop, context)
+        try:
+            await introduction.make(tls_first=hop.port == SMTPS_PORT)
         except (OSError, MalformedReply) as error:  # TimeoutError is an OSError
             connection.close()
             report = connection_died(connection.partner, after_the_end=False)
             raise Unopened(Outcome([], report, elsewhere=True)) from error
-        except Unopened:
+        except (Unopened, TlsFailed):
             connection.close()
             raise
         return connection
+
+    def _context(self, hop: Hop, settings: Settings) -> ssl.SSLContext | None:
+        """Return what TLS needs; None where the policy is that there is none."""
+        policy = hop.security.policy
+        if policy is Policy.NONE:
+            return None
+        try:
+            return self._contexts.context(
+                lenient=policy is Policy.MAY,
+                verify=policy is Policy.VERIFY,
+                ciphers=settings.ciphers,
+            )
+        except CertificateError as error:
+            raise Undeliverable(UNREADABLE_CONTROL) from error
 
     async def _connect(self, hop: Hop, settings: Settings) -> Connection:
         address = hop.address
@@ -67,22 +96,9 @@ class Opener:
         except OSError as error:
             if isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:
                 self._suspension.note_timeout(address.packed, int(time.time()))
-            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+            if error.errno in _NONE_LEFT:
                 raise Undeliverable(OUT_OF_RESOURCES) from error
             raise Unopened(None) from error
         self._suspension.note_success(address.packed)
         partner = str(address).encode()
         return Connection(reader, writer, settings.name, partner, settings.patience)
-
-
-async def _be_greeted(connection: Connection) -> None:
-    """Hear the greeting and say our name. Raises Unopened if one of them leads nowhere."""
-    for words in (b" but greeting failed", b" but my name was rejected"):
-        answer = await connection.conversation.answer()
-        if not answer.accepted:
-            raise Unopened(_refused(connection.partner, words, answer))
-
-
-def _refused(partner: bytes, words: bytes, answer: Answer) -> Outcome:
-    report = b"ZConnected to " + partner + words + b".\n" + quoted(answer.reply.text)
-    return Outcome([], report, elsewhere=True)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from pyqmail.control.files import ControlError
 from pyqmail.delivery.destinations import LIMIT, Destinations, Unanswered
 from pyqmail.delivery.hops import find_hops
-from pyqmail.delivery.opening import Opener, Unopened
+from pyqmail.delivery.introduction import Unopened
+from pyqmail.delivery.opening import Opener
 from pyqmail.delivery.outcome import Outcome
 from pyqmail.delivery.outgoing import OutgoingMessage
 from pyqmail.delivery.remote_texts import (

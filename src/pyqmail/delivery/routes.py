@@ -44,6 +44,7 @@ class Settings:
     patience: Patience = field(default_factory=Patience)
     sources: tuple[IpAddress, ...] = ()  # addresses of this host that connections come from
     policies: ColonMap = field(default_factory=lambda: ColonMap([]))  # of TLS
+    ciphers: str | None = None  # of TLS 1.2
 
     def source_for(self, version: int) -> tuple[str, int] | None:
         """Return where connections to addresses of this version come from; None: anywhere."""
@@ -62,6 +63,7 @@ def read_settings(home: str) -> Settings:
         Patience(read_integer(home, "timeoutremote", 0) or None),
         tuple(map(_parse_source, read_list(home, "outgoingip") or [])),
         ColonMap(read_list(home, "tlspolicy") or []),
+        (read_line(home, "tlsclientciphers") or b"").decode("ascii", "replace") or None,
     )
 
 

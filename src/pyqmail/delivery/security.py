@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from pyqmail.control.files import ControlError
+from pyqmail.delivery.exchangers import ascii_name, parse_literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,11 +70,17 @@ def _keys(host: bytes) -> Sequence[bytes]:
 
 def is_named(certified: Sequence[bytes], names: Sequence[bytes]) -> bool:
     """Is one of the names in a certificate one of those that we would accept (RFC 6125 §6.4)?"""
-    return any(_matches(each.lower(), name.lower()) for each in certified for name in names)
+    return any(_matches(_canonical(each), _canonical(name)) for each in certified for name in names)
+
+
+def _canonical(name: bytes) -> bytes:
+    literal = parse_literal(name) or parse_literal(b"[" + name + b"]")
+    return ascii_name(name).lower() if literal is None else str(literal).encode()
 
 
 def _matches(certified: bytes, name: bytes) -> bool:
     if name.startswith(b"."):
         return certified.endswith(name) and len(certified) > len(name)
-    first, dot, parent = name.partition(b".")
-    return certified == name or (bool(first and dot and parent) and certified == b"*." + parent)
+    _, dot, parent = name.partition(b".")
+    below = dot and parent and parse_literal(name) is None
+    return certified == name or (bool(below) and certified == b"*." + parent)

@@ -81,9 +81,12 @@ class Transaction:
             answer = await self._conversation.answer()
             self._reports.append(self._about_recipient(answer))
         if ACCEPTED_RECIPIENT not in self._reports:
-            return self._outcome(b"DGiving up on ", b"", None)
+            going = self._session.closing
+            return self._outcome(b"DGiving up on ", b"", None, elsewhere=going)
         if not (answer := await self._conversation.answer()).accepted:
-            return self._outcome(_LETTERS[answer.verdict], b" failed on DATA command", answer)
+            going = self._session.closing
+            before = _LETTERS[answer.verdict]
+            return self._outcome(before, b" failed on DATA command", answer, elsewhere=going)
         await self._send_message(message)
         answer = await self._conversation.answer()
         words = b" accepted message" if answer.accepted else b" failed after I sent the message"

@@ -61,7 +61,7 @@ def _load(path: str, ciphers: str | None) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_RENEGOTIATION
     try:
         # Without the function OpenSSL would ask for a passphrase on the terminal.
-        context.load_cert_chain(path, password=_no_passphrase)
+        context.load_cert_chain(path, password=no_passphrase)
         if ciphers:
             context.set_ciphers(ciphers)
     except (OSError, ValueError) as error:
@@ -69,7 +69,8 @@ def _load(path: str, ciphers: str | None) -> ssl.SSLContext:
     return context
 
 
-def _no_passphrase() -> bytes:
+def no_passphrase() -> bytes:
+    """Say that nobody is there to be asked."""
     raise ValueError("the key is locked by a passphrase")
 
 
@@ -115,6 +116,11 @@ class SecurableStream:
             self._incoming, self._outgoing, server_side=serves, server_hostname=server
         )
         await self._go_on(self._tls.do_handshake)
+
+    def peer_certificate(self) -> dict[str, object]:
+        """Return what ssl.SSLObject.getpeercert() gives; empty if nothing was verified."""
+        certificate = None if self._tls is None else self._tls.getpeercert()
+        return dict(certificate or {})
 
     def last_words(self, data: bytes) -> bytes:
         """Return the bytes to send for `data` and the end of TLS, for who will wait for no answer.

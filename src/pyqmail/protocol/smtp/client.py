@@ -250,6 +250,8 @@ class ClientSession:
     def _follow_login(self, answer: Answer) -> bool:
         assert self._exchange, "AUTH was said"
         if answer.reply.code == CONTINUE:
+            if self._exchange.over:
+                raise MalformedReply  # it would ask for ever
             self._command(Phase.LOGIN, self._exchange.respond(answer.reply.lines[0]))
             return False
         self._exchange = None
