@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.delivery.conversation import Conversation
@@ -11,14 +12,13 @@ from pyqmail.system.streams import ConnectionStream
 from pyqmail.system.tls import SecurableStream
 
 if TYPE_CHECKING:
-    import asyncio
-
     from pyqmail.delivery.conversation import Patience
     from pyqmail.delivery.outcome import Outcome
     from pyqmail.delivery.outgoing import OutgoingMessage
     from pyqmail.delivery.smtp_transaction import Envelope
 
 MAX_TRANSACTIONS: Final = 100  # over one connection: some hosts refuse more
+MAX_AGE: Final = 300  # seconds, of a connection that is used again: who stays for ever is a burden
 
 
 class Connection:
@@ -32,19 +32,21 @@ class Connection:
         partner: bytes,
         patience: Patience,
     ) -> None:
+        self._reader = reader
         self._transport = writer.transport
         self._stream = SecurableStream(ConnectionStream(reader, writer))
         self.partner = partner
         self.conversation = Conversation(self._stream, ClientSession(name), patience)
         self.transactions = 0
+        self._opened = asyncio.get_running_loop().time()
 
     @property
     def reusable(self) -> bool:
-        """Can another transaction begin?"""
-        open_still = not self._transport.is_closing()
-        return (
-            open_still and self.conversation.session.idle and self.transactions < MAX_TRANSACTIONS
-        )
+        """Can another transaction begin, and should it?"""
+        open_still = not (self._transport.is_closing() or self._reader.at_eof())
+        age = asyncio.get_running_loop().time() - self._opened
+        worn = self.transactions >= MAX_TRANSACTIONS or age > MAX_AGE
+        return open_still and self.conversation.session.idle and not worn
 
     async def hand_over(self, envelope: Envelope, message: OutgoingMessage) -> Outcome:
         """Return what became of the message; nothing that a peer does raises."""

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ACCEPTED_RECIPIENT: Final = b"r"
+# What a host says that takes no more recipients in this transaction (RFC 5321 §4.5.3.1.10).
+_FULL: Final = b"\nRemote host said: 452"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +39,11 @@ class Outcome:
     def of_all(self) -> bytes:
         """Return what qmail-remote prints."""
         return b"".join(report + b"\0" for report in (*self.recipients, self.message))
+
+    @property
+    def full(self) -> frozenset[int]:
+        """Which recipients the host may take in a further transaction: others fill this one."""
+        if ACCEPTED_RECIPIENT not in self.recipients:
+            return frozenset()
+        reports = enumerate(self.recipients)
+        return frozenset(n for n, each in reports if each[:1] == b"s" and _FULL in each)

@@ -72,7 +72,7 @@ class Place:
             os.lseek(descriptor, 0, os.SEEK_SET)
         try:
             delivery = Delivery(b"far.example", reverse_path, paths, descriptor)
-            return asyncio.run(deliverer.deliver(delivery)).of_all()
+            return asyncio.run(deliver_all(deliverer, [delivery]))[0]
         finally:
             os.close(reading)
             if not piped:
@@ -240,19 +240,26 @@ def test_connections_come_from_the_outgoing_address_of_their_kind(
     assert first.peer == seen
 
 
+async def deliver_all(deliverer: RemoteDeliverer, deliveries: list[Delivery]) -> list[bytes]:
+    try:
+        outcomes = await asyncio.gather(*map(deliverer.deliver, deliveries))
+    finally:
+        deliverer.close()
+    return [outcome.of_all() for outcome in outcomes]
+
+
 async def deliver_together(place: Place, number: int) -> list[bytes]:
     """Deliver so many messages at once, over one connection at a time."""
     resolver, suspension = TableResolver(HOSTS, DOMAIN), Suspension(place.home, 0)
     deliverer = RemoteDeliverer(place.home, resolver, suspension, place.port, limit=1)
     with contextlib.ExitStack() as stack:
-        tasks = []
+        deliveries = []
         for each in range(number):
             message = os.memfd_create("message")
             stack.callback(os.close, message)
             os.pwrite(message, b"hello %d\n" % each, 0)
-            delivery = Delivery(b"far.example", b"s@x", [b"a@far.example"], message)
-            tasks.append(deliverer.deliver(delivery))
-        return [outcome.of_all() for outcome in await asyncio.gather(*tasks)]
+            deliveries.append(Delivery(b"far.example", b"s@x", [b"a@far.example"], message))
+        return await deliver_all(deliverer, deliveries)
 
 
 def test_a_connection_that_is_done_carries_the_message_of_whoever_waits(place: Place) -> None:
