@@ -21,7 +21,9 @@ class Handler:
         self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
     ) -> str:
         _ = server, options
-        if address.partition("@")[0] not in self._known and not session.authenticated:
+        local, _, domain = address.partition("@")
+        known = local in self._known and domain.endswith(".aiosmtpd.example")
+        if not (known or session.authenticated):
             return "550 5.1.1 no such mailbox here"
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 ok"
@@ -33,6 +35,7 @@ class Handler:
             f"X-Recipients: {' '.join(envelope.rcpt_tos)}\n"
             f"X-Tls: {session.ssl is not None}\n"
             f"X-Login: {session.auth_data.login.decode() if session.authenticated else ''}\n"
+            f"X-Mechanism: {session.mechanism if session.authenticated else ''}\n"
             f"X-Options: {' '.join(envelope.mail_options)}\n"
         )
         self._box.add(trace.encode() + envelope.content.replace(b"\r\n", b"\n"))
@@ -43,9 +46,11 @@ async def serve(settings: dict[str, Any]) -> None:
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(settings["certificate"])
 
-    def authenticate(_server: Any, _session: Any, _envelope: Any, _way: str, data: Any) -> Any:
+    def authenticate(_server: Any, session: Any, _envelope: Any, mechanism: str, data: Any) -> Any:
+        session.mechanism = mechanism
         right = (settings["login"].encode(), settings["password"].encode())
-        return AuthResult(success=(data.login, data.password) == right, auth_data=data)
+        success = (data.login, data.password) == right
+        return AuthResult(success=success, handled=False, auth_data=data)
 
     common = {
         "handler": Handler(settings),
@@ -56,7 +61,12 @@ async def serve(settings: dict[str, Any]) -> None:
     variants = {
         "plain": {"enable_SMTPUTF8": False},
         "tls": {"enable_SMTPUTF8": True, "tls_context": tls},
-        "strict": {"tls_context": tls, "require_starttls": True, "auth_required": True},
+        "strict": {
+            "tls_context": tls,
+            "require_starttls": True,
+            "auth_required": True,
+            "auth_exclude_mechanism": ["PLAIN"],
+        },
     }
     loop = asyncio.get_running_loop()
     servers = [

@@ -29,6 +29,7 @@ class Aiosmtpd(Receiver):
 
     name = "aiosmtpd"
     variants = ("plain", "tls", "strict")
+    tls_words = rb"X-Tls: True"
 
     def __init__(self, folder: Path, authority: Authority) -> None:
         super().__init__(folder, authority)

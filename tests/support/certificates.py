@@ -6,7 +6,6 @@ import ssl
 from typing import TYPE_CHECKING
 
 import trustme
-from trustme import KeyType
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,12 +17,14 @@ class Authority:
     def __init__(self) -> None:
         self._authority = trustme.CA()
 
-    def issue(
-        self, control: Path, name: str = "mail.example.org", kind: KeyType = KeyType.ECDSA
-    ) -> None:
+    def issue(self, control: Path, name: str = "mail.example.org") -> None:
         """Write control/servercert.pem: key and chain in one file."""
-        issued = self._authority.issue_cert(name, "127.0.0.1", key_type=kind)
+        issued = self._authority.issue_cert(name, "127.0.0.1")
         issued.private_key_and_cert_chain_pem.write_to_path(str(control / "servercert.pem"))
+
+    def certificate(self) -> str:
+        """Return its own certificate, for a file of those that are believed."""
+        return self._authority.cert_pem.bytes().decode()
 
     def context(self) -> ssl.SSLContext:
         """Return what a client needs to believe the servers' certificates."""

@@ -1,7 +1,8 @@
 """OpenSMTPD, unpacked into a folder and run from there.
 
 Where its spool, its socket and its helpers are, and who its users are, is compiled
-in. So it gets a view of the file system in which its folders lie there.
+in. So it gets a view of the file system in which its folders lie there. In some
+versions of Debian its TLS is broken: it offers STARTTLS, and every handshake fails.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from tests.support.daemons import daemon
-from tests.support.receivers import LOGIN, MAX_SIZE, PASSWORD, Receiver
+from tests.support.receivers import MAX_SIZE, Receiver
 from tests.support.unpacked import require_libraries, unpack
-from trustme import KeyType
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -39,24 +39,11 @@ pki ours cert "{certificate}"
 pki ours key "{certificate}"
 smtp max-message-size {size}
 table known {{ joe = nobody, ann = nobody }}
-table logins {{ {login} = "{hash}" }}
 listen on 127.0.0.1 port {ports[plain]} hostname opensmtpd.example
-listen on 127.0.0.1 port {ports[tls]} hostname opensmtpd.example tls pki ours auth-optional <logins>
+listen on 127.0.0.1 port {ports[tls]} hostname opensmtpd.example tls pki ours
 action box maildir "{folder}/mail" virtual <known>
-action onward maildir "{folder}/mail" virtual {{ "@" = nobody }}
 match from any for domain {{ "plain.opensmtpd.example", "tls.opensmtpd.example" }} action box
-match auth from any for any action onward
 """
-
-
-def why_not() -> str | None:
-    """Return why OpenSMTPD cannot run here; None if it can."""
-    if os.getuid() != 0:
-        return "needs root, as whom OpenSMTPD starts"
-    argv = ["unshare", "--mount", "true"]
-    if shutil.which("unshare") is None or subprocess.run(argv, check=False).returncode != 0:
-        return "no process can have a view of its own of the file system here"
-    return None
 
 
 class OpenSmtpd(Receiver):
@@ -64,9 +51,17 @@ class OpenSmtpd(Receiver):
 
     name = "opensmtpd"
 
+    @classmethod
+    def why_not(cls) -> str | None:
+        if os.getuid() != 0:
+            return "needs root, as whom it starts"
+        argv = ["unshare", "--mount", "true"]
+        if shutil.which("unshare") is None or subprocess.run(argv, check=False).returncode != 0:
+            return "no process can have a view of its own of the file system here"
+        return None
+
     def __init__(self, folder: Path, authority: Authority) -> None:
         super().__init__(folder, authority)
-        authority.issue(folder, self.domain("tls"), KeyType.RSA)  # the only kind that it can use
         self._root = unpack(PACKAGE, folder)
         require_libraries(self._root / "usr/sbin/smtpd")
         for name in ("spool/smtpd", "lib/opensmtpd/empty", "run", "mail"):
@@ -77,12 +72,9 @@ class OpenSmtpd(Receiver):
         self._write_configuration()
 
     def _write_configuration(self) -> None:
-        argv = [f"{self._root}/usr/libexec/opensmtpd/encrypt", PASSWORD]
-        hashed = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
         text = CONFIGURATION.format(
-            folder=self.folder, ports=self.ports, certificate=self.certificate, size=MAX_SIZE,
-            login=LOGIN, hash=hashed,
-        )  # fmt: skip
+            folder=self.folder, ports=self.ports, certificate=self.certificate, size=MAX_SIZE
+        )
         (self.folder / "conf").write_text(text)
         passwd = "".join(
             f"{name}:x:{uid}:{uid}::{EMPTY}:/bin/false\n" for name, uid in USERS.items()

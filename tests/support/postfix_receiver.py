@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tests.support.postfix import Postfix
+from tests.support.postfix import Postfix, why_not
 from tests.support.receivers import MAX_SIZE, Receiver
 from tests.support.unpacked import unpack
 
@@ -32,6 +32,10 @@ class PostfixReceiver(Receiver):
 
     name = "postfix"
     variants = ("plain", "tls", "bare")
+
+    @classmethod
+    def why_not(cls) -> str | None:
+        return why_not()
 
     def __init__(self, folder: Path, authority: Authority) -> None:
         super().__init__(folder, authority)

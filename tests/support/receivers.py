@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import smtplib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -34,13 +35,25 @@ class Receiver:
 
     name = ""
     variants: Sequence[str] = ("plain", "tls")
+    tls_words = rb"(?i)\bwith esmtpsa?\b"  # RFC 3848
 
     def __init__(self, folder: Path, authority: Authority) -> None:
         self.folder = folder
         self.box = folder / "mail"
         self.ports = {variant: free_port() for variant in self.variants}
+        self.authority = authority
         self.certificate = folder / "servercert.pem"
         authority.issue(folder, self.domain("tls"))
+
+    @classmethod
+    def why_not(cls) -> str | None:
+        """Return why it cannot run here; None if it can be tried."""
+        return None
+
+    @property
+    def open_variants(self) -> Sequence[str]:
+        """Return the variants without TLS."""
+        return [name for name in self.variants if name not in ("tls", "strict")]
 
     def domain(self, variant: str) -> str:
         """Return whose mail a variant takes."""
@@ -73,6 +86,21 @@ class Receiver:
         heads = (text.partition(b"\nReceived: (qmail")[0] for text in self.mail())
         found = (match[1].decode() for head in heads for match in _RECIPIENTS.finditer(head))
         return sorted(word for words in found for word in words.replace(",", " ").split())
+
+    def came_by_tls(self, message: bytes) -> bool:
+        """Say whether it says so."""
+        head = message.partition(b"\nReceived: (qmail")[0]
+        return re.search(self.tls_words, head) is not None
+
+    def speaks_tls(self) -> bool:
+        """Try whether it does what it offers."""
+        with smtplib.SMTP("127.0.0.1", self.ports["tls"]) as client:
+            try:
+                client.starttls(context=self.authority.context())
+            except OSError:
+                client.close()
+                return False
+        return True
 
     def empty(self) -> None:
         """Take away what has arrived."""
