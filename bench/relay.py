@@ -22,7 +22,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from processes import cpu_of_each
+from processes import cpu_of_each, family, title
 from tests.support.postfix import Postfix, why_not
 from tests.support.private_home import HOST, PrivateHome
 from tests.support.unpacked import environ, unpack
@@ -46,7 +46,7 @@ class Server(NamedTuple):
 
     port: int
     is_empty: Callable[[], bool]
-    pid: int | None = None
+    pid: int
 
 
 def main() -> None:
@@ -107,14 +107,14 @@ def compare(
     costs: dict[str, float] = {}
     for round_ in range(arguments.rounds + 1):
         for name, server in servers.items():
-            before = cpu_of_each(server.pid) if server.pid else {}
+            before = cpu_of_each(server.pid)
             begin = time.perf_counter()
             work(server)
             rate = amount / (time.perf_counter() - begin)
             if round_:  # before that, all start what they need
                 rates[name].append(rate)
-            after = cpu_of_each(server.pid) if server.pid else {}
-            costs |= {key: seconds - before.get(key, 0) for key, seconds in after.items()}
+            for key, seconds in cpu_of_each(server.pid).items():
+                costs[f"{name}: {key}"] = seconds - before.get(key, 0)
     base = statistics.median(rates.get("Postfix", [0])) or 1
     print(f"{case}: {amount} deliveries")
     print(f"{'per second':>12}{'ratio':>8}{'lowest':>8}{'highest':>9}")
@@ -250,7 +250,8 @@ def postfix(root: Path, top: Path, sink: int, concurrency: int) -> Iterator[Serv
     server = Postfix(root, folder, settings)
     stations = [f"{server.queue}/{name}" for name in STATIONS]
     with server.running(delivers=True):
-        yield Server(server.port, lambda: is_empty(stations))
+        (master,) = [pid for pid in family(os.getpid()) if f"/master -d -c {folder}" in title(pid)]
+        yield Server(server.port, lambda: is_empty(stations), master)
 
 
 @contextmanager
@@ -262,7 +263,8 @@ def ours(sink: int, concurrency: int) -> Iterator[Server]:
         home.write("control/concurrencyremote", f"{concurrency}\n")
         routes = (f"{name}:{address_of(n)}:{sink}\n" for n, name in enumerate(NAMES))
         home.write("control/smtproutes", "".join(routes))
-        home.start(f"--listen=smtp=127.0.0.1:{port}", "--listen=submission=off", "--listen=smtps=off")
+        listen = {"smtp": f"127.0.0.1:{port}", "submission": "off", "smtps": "off"}
+        home.start(*(f"--listen={name}={place}" for name, place in listen.items()))
         stations = [f"{home.path}/queue/{name}" for name in ("mess", "todo")]
         yield Server(port, lambda: is_empty(stations), home.pid)
         assert home.stop() == 0, "the home did not stop as it should"

@@ -12,10 +12,10 @@ from pyqmail.system.streams import ConnectionStream
 from pyqmail.system.tls import SecurableStream
 
 if TYPE_CHECKING:
+    from pyqmail.delivery.composition import Envelope
     from pyqmail.delivery.conversation import Patience
     from pyqmail.delivery.outcome import Outcome
     from pyqmail.delivery.outgoing import OutgoingMessage
-    from pyqmail.delivery.smtp_transaction import Envelope
 
 MAX_TRANSACTIONS: Final = 100  # over one connection: some hosts refuse more
 MAX_AGE: Final = 300  # seconds, of a connection that is used again: who stays for ever is a burden

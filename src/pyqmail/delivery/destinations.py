@@ -63,10 +63,15 @@ class _Share:
 
 
 class Destinations:
-    """Call `enter()` before connecting to a hop and `leave()` afterwards, whatever came of it."""
+    """Call `enter()` before connecting to a hop and `leave()` afterwards, whatever came of it.
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    `keep` is for how many seconds a connection without work is kept. If for any, `close_all()`
+    in the end.
+    """
+
+    def __init__(self, limit: int = LIMIT, keep: float = KEEP) -> None:
         self._limit = limit
+        self.keep = keep
         self._shares: dict[Place, _Share] = {}
         self._kept: OrderedDict[_Kept, None] = OrderedDict()  # the oldest comes first
 
@@ -130,10 +135,12 @@ class Destinations:
                 connection = None
             turn.set_result(connection)
             return
-        if connection is None:
-            self._lessen(share, hop)
-        else:
+        if connection is not None and self.keep:
             self._keep(share, hop, connection)
+            return
+        if connection is not None:
+            connection.close()
+        self._lessen(share, hop)
 
     def tell_the_waiting(self, hop: Hop) -> None:
         """Say that a place gives no connection: who waits for it need not ask."""
@@ -150,7 +157,7 @@ class Destinations:
 
     def _keep(self, share: _Share, hop: Hop, connection: Connection) -> None:
         kept = _Kept(hop, connection)
-        kept.timer = asyncio.get_running_loop().call_later(KEEP, self._drop, share, kept)
+        kept.timer = asyncio.get_running_loop().call_later(self.keep, self._drop, share, kept)
         share.kept.append(kept)
         self._kept[kept] = None
         if len(self._kept) > MAX_KEPT:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from pyqmail.protocol.spawn import PASSED_ON
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,13 +22,15 @@ class Outcome:
     There are fewer reports on recipients than there were recipients if it did
     not come to that. With `elsewhere`, nothing was decided: another host of the
     same domain may take the message. `alone` is what would have been said of
-    the message, had a refused recipient been the only one.
+    the message, had a refused recipient been the only one. The host will tell
+    the sender of its success with the recipients `passed_on`.
     """
 
     recipients: Sequence[bytes]
     message: bytes
     elsewhere: bool = False
     alone: bytes = field(default=b"", compare=False)
+    passed_on: frozenset[int] = field(default=frozenset(), compare=False)
 
     def of_one(self, index: int) -> bytes:
         """Return what qmail-remote would print for this recipient alone."""
@@ -34,6 +38,8 @@ class Outcome:
         if about is None:
             return self.message + b"\0"
         message = self.message if about == ACCEPTED_RECIPIENT else self.alone or self.message
+        if index in self.passed_on and message.startswith(b"K"):
+            message = message.removesuffix(b"\n") + b"\n" + PASSED_ON
         return about + b"\0" + message + b"\0"
 
     def of_all(self) -> bytes:

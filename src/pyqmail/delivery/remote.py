@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.files import ControlError
-from pyqmail.delivery.destinations import LIMIT, Destinations, Unanswered
+from pyqmail.delivery.composition import Envelope
+from pyqmail.delivery.destinations import KEEP, LIMIT, Destinations, Unanswered
 from pyqmail.delivery.hops import find_hops
 from pyqmail.delivery.introduction import Unopened
 from pyqmail.delivery.opening import Opener
 from pyqmail.delivery.outcome import Outcome
 from pyqmail.delivery.outgoing import OutgoingMessage
+from pyqmail.delivery.paths import breaks_lines
 from pyqmail.delivery.remote_texts import (
     LINE_BREAK_IN_RECIPIENT,
     LINE_BREAK_IN_SENDER,
@@ -22,8 +24,7 @@ from pyqmail.delivery.remote_texts import (
     Undeliverable,
 )
 from pyqmail.delivery.routes import SMTP_PORT, read_settings
-from pyqmail.delivery.smtp_transaction import Envelope
-from pyqmail.message.address import quote_address, split_address
+from pyqmail.message.wishes import parse_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from pyqmail.system.dns import Resolver
 
 
+FRESH: Final = 1  # seconds for which the control files count as read just now
 LONG: Final = 10  # seconds to ask a host, and get nothing; who refuses does so sooner
 
 
@@ -46,7 +48,8 @@ def _nothing() -> None:
 class Delivery:
     """What qmail-remote is told; `message` is a descriptor that reads the message.
 
-    Others may be added to the forward paths until `begin` is called, which
+    `wishes` are those for each recipient, as `Wishes.words_for()` gives them; or none at all.
+    Others may be added to the forward paths, and their wishes, until `begin` is called, which
     comes before a host hears of the first of them.
     """
 
@@ -54,13 +57,25 @@ class Delivery:
     reverse_path: bytes
     forward_paths: Sequence[bytes]
     message: int
+    wishes: Sequence[bytes] = ()
     begin: Callable[[], None] = _nothing
+
+    @property
+    def envelope(self) -> Envelope:
+        """What goes to the next host."""
+        if not any(self.wishes):
+            return Envelope(self.reverse_path, self.forward_paths)
+        parsed = [parse_words(words) for words in self.wishes]
+        each = [own for _, own in parsed]
+        return Envelope(self.reverse_path, self.forward_paths, parsed[0][0], each)
 
 
 class RemoteDeliverer:
     """Delivers to other hosts, any number of deliveries at once.
 
-    The control files are read for each delivery, as the original's program does.
+    The control files are read anew after a second: as good as for each delivery, which is
+    what the original's program does.
+    After a delivery its connection is closed, unless `keep_connections()` was called.
     """
 
     def __init__(
@@ -75,7 +90,9 @@ class RemoteDeliverer:
         self._port = port
         self._resolver = resolver
         self._opener = Opener(home, suspension)
-        self._destinations = Destinations(limit)
+        self._destinations = Destinations(limit, keep=0)
+        self._settings: Settings | None = None
+        self._stale_at: float = 0
 
     async def deliver(self, delivery: Delivery) -> Outcome:
         """Return what became of the message, for each recipient."""
@@ -85,17 +102,24 @@ class RemoteDeliverer:
             return Outcome([], failure.report)
 
     async def _deliver(self, delivery: Delivery) -> Outcome:
-        try:
-            settings = read_settings(self._home)
-        except ControlError as error:
-            raise Undeliverable(UNREADABLE_CONTROL) from error
-        if _breaks_lines(delivery.reverse_path):
+        settings = self._read_settings()
+        if breaks_lines(delivery.reverse_path):
             raise Undeliverable(LINE_BREAK_IN_SENDER)
-        if all(map(_breaks_lines, delivery.forward_paths)):
-            return _with_the_broken(delivery, Outcome([], NO_RECIPIENT_LEFT))
+        if all(map(breaks_lines, delivery.forward_paths)):
+            reports = [LINE_BREAK_IN_RECIPIENT] * len(delivery.forward_paths)
+            return Outcome(reports, NO_RECIPIENT_LEFT)
         hops = await find_hops(self._home, delivery.host, settings, self._resolver, self._port)
-        outcome = await self._try_each(hops, settings, _Work(delivery))
-        return _with_the_broken(delivery, outcome)
+        return await self._try_each(hops, settings, _Work(delivery))
+
+    def _read_settings(self) -> Settings:
+        now = asyncio.get_running_loop().time()
+        if self._settings is None or now >= self._stale_at:
+            try:
+                self._settings = read_settings(self._home)
+            except ControlError as error:
+                raise Undeliverable(UNREADABLE_CONTROL) from error
+            self._stale_at = now + FRESH
+        return self._settings
 
     async def _try_each(self, hops: Sequence[Hop], settings: Settings, work: _Work) -> Outcome:
         outcome = Outcome([], NO_CONNECTION, elsewhere=True)
@@ -143,6 +167,10 @@ class RemoteDeliverer:
             await asyncio.sleep(0)  # it is closed in the next turn of the loop
             return await self._opener.open(hop, settings)
 
+    def keep_connections(self) -> None:
+        """Keep connections for a moment, in which others may use them; `close()` in the end."""
+        self._destinations.keep = KEEP
+
     def close(self) -> None:
         """Close the connections that are kept; nothing more is to be delivered."""
         self._destinations.close_all()
@@ -159,30 +187,5 @@ class _Work:
         """Return what became of the message; None if it cannot be read again."""
         if not self._message.rewind():
             return None
-        delivery = self._delivery
-        delivery.begin()
-        paths = [wire_form(each) for each in delivery.forward_paths if not _breaks_lines(each)]
-        return await connection.hand_over(
-            Envelope(wire_form(delivery.reverse_path), paths), self._message
-        )
-
-
-def wire_form(address: bytes) -> bytes:
-    """Return the address as it stands in MAIL and RCPT; without a domain, as it is."""
-    return address if split_address(address)[1] is None else quote_address(address)
-
-
-def _breaks_lines(address: bytes) -> bool:
-    return b"\r" in address or b"\n" in address
-
-
-def _with_the_broken(delivery: Delivery, outcome: Outcome) -> Outcome:
-    """Put the reports on recipients that were not sent at their places."""
-    reports = iter(outcome.recipients)
-    merged: list[bytes] = []
-    for path in delivery.forward_paths:
-        report = LINE_BREAK_IN_RECIPIENT if _breaks_lines(path) else next(reports, None)
-        if report is None:
-            break  # nobody was asked about this one and those after it
-        merged.append(report)
-    return replace(outcome, recipients=merged)
+        self._delivery.begin()
+        return await connection.hand_over(self._delivery.envelope, self._message)

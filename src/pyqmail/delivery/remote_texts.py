@@ -51,6 +51,32 @@ def tls_failed(partner: bytes, reason: bytes) -> bytes:
     return b"ZConnected to %b but TLS failed: %b. (#4.7.5)\n" % (partner, reason)
 
 
+def too_large(partner: bytes, size: int, limit: int) -> bytes:
+    """Return the report on a message that is larger than the host says it takes."""
+    words = b"DConnected to %b but it takes %d bytes at most, and this message has %d. (#5.3.4)\n"
+    return words % (partner, limit, size)
+
+
+_NO_SMTPUTF8: Final = b"does not take internationalized mail (SMTPUTF8), "
+
+
+def international_sender(partner: bytes) -> bytes:
+    """Return the report for a host that cannot be told who sends."""
+    why = b"and the sender's address is such. (#5.6.7)\n"
+    return b"DConnected to " + partner + b" but it " + _NO_SMTPUTF8 + why
+
+
+def international_message(partner: bytes) -> bytes:
+    """Return the report for a host that cannot be given the header section."""
+    why = b"and the header of this message is such. (#5.6.7)\n"
+    return b"DConnected to " + partner + b" but it " + _NO_SMTPUTF8 + why
+
+
+def international_recipient(partner: bytes) -> bytes:
+    """Return the report on a recipient that the host cannot be told."""
+    return b"h" + partner + b" " + _NO_SMTPUTF8 + b"and this address is such. (#5.6.7)\n"
+
+
 def connection_died(partner: bytes, *, after_the_end: bool) -> bytes:
     """Return the report on a lost connection; after the end of data nobody knows what happened."""
     duplicate = b"Possible duplicate! " if after_the_end else b""

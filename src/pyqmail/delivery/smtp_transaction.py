@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pyqmail.delivery.composition import Composer
 from pyqmail.delivery.outcome import ACCEPTED_RECIPIENT, Outcome
 from pyqmail.delivery.remote_texts import (
     PARTIAL_LINE,
@@ -19,8 +19,7 @@ from pyqmail.protocol.smtp.data_encoder import PartialLastLine
 from pyqmail.protocol.smtp.server_reply import MalformedReply, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from pyqmail.delivery.composition import Envelope
     from pyqmail.delivery.conversation import Conversation
     from pyqmail.delivery.outgoing import OutgoingMessage
     from pyqmail.protocol.smtp.client import Answer
@@ -29,14 +28,6 @@ LONGEST: Final = 86400  # seconds for all of it, however slowly the peer goes on
 AFTERWARDS: Final = 10  # seconds for answers on which nothing depends any more
 _LETTERS: Final = {Verdict.ACCEPTED: b"K", Verdict.TRANSIENT: b"Z", Verdict.PERMANENT: b"D"}
 _RECIPIENT_LETTERS: Final = {Verdict.TRANSIENT: b"s", Verdict.PERMANENT: b"h"}
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """Reverse-path and forward-paths as they stand on the wire, without angle brackets."""
-
-    reverse_path: bytes
-    forward_paths: Sequence[bytes]
 
 
 class Transaction:
@@ -50,6 +41,7 @@ class Transaction:
         self._session = conversation.session
         self._partner = partner
         self._reports: list[bytes] = []
+        self._passed_on: frozenset[int] = frozenset()
         self._after_the_end = False  # of data: the message may be accepted
 
     async def run(self, envelope: Envelope, message: OutgoingMessage) -> Outcome:
@@ -66,20 +58,26 @@ class Transaction:
             return self._end(report, elsewhere=not self._after_the_end)
 
     async def _run(self, envelope: Envelope, message: OutgoingMessage) -> Outcome:
+        composer = Composer(self._partner, self._session.extensions)
+        composition = composer.compose(envelope, message)
+        self._passed_on = composition.passed_on
+        if not composition.paths:
+            self._reports += [each for each in composition.recipients if isinstance(each, bytes)]
+            return self._outcome(b"DGiving up on ", b"", None)
         needs_reset = self._session.needs_reset
-        parameters = self._parameters(envelope, message)
-        self._session.begin(
-            Path(envelope.reverse_path, parameters), [Path(each) for each in envelope.forward_paths]
-        )
+        self._session.begin(composition.sender, composition.paths)
         if needs_reset and not (await self._conversation.answer()).accepted:
             raise ConnectionAbortedError  # who cannot forget must not be told more
         if not (answer := await self._conversation.answer()).accepted:
             going = self._session.closing
             before = _LETTERS[answer.verdict] + b"Connected to "
             return self._outcome(before, b" but sender was rejected", answer, elsewhere=going)
-        for _ in envelope.forward_paths:
-            answer = await self._conversation.answer()
-            self._reports.append(self._about_recipient(answer))
+        for recipient in composition.recipients:
+            if isinstance(recipient, Path):
+                report = self._about_recipient(await self._conversation.answer())
+            else:
+                report = recipient
+            self._reports.append(report)
         if ACCEPTED_RECIPIENT not in self._reports:
             going = self._session.closing
             return self._outcome(b"DGiving up on ", b"", None, elsewhere=going)
@@ -100,28 +98,18 @@ class Transaction:
                     await self._conversation.answer()
 
     async def _send_message(self, message: OutgoingMessage) -> None:
-        while data := message.read():
-            await self._conversation.write(self._session.send_message(data))
+        piece = message.read()
+        while following := message.read():
+            await self._conversation.write(self._session.send_message(piece))
+            piece = following
+        last = self._session.send_message(piece)
         try:
             end = self._session.end_message()
         except PartialLastLine as partial:
             raise Undeliverable(PARTIAL_LINE) from partial
+        # In one piece: most messages are small, and so is what a further packet brings.
         self._after_the_end = True
-        await self._conversation.write(end)
-
-    def _parameters(self, envelope: Envelope, message: OutgoingMessage) -> bytes:
-        extensions = self._session.extensions
-        parameters = b""
-        if b"SIZE" in extensions or b"8BITMIME" in extensions:
-            facts = message.facts()
-            if facts and b"SIZE" in extensions:
-                parameters += b" SIZE=%d" % facts.size
-            if facts and facts.has_eight_bits and b"8BITMIME" in extensions:
-                parameters += b" BODY=8BITMIME"
-        paths = (envelope.reverse_path, *envelope.forward_paths)
-        if b"SMTPUTF8" in extensions and not all(map(bytes.isascii, paths)):
-            parameters += b" SMTPUTF8"
-        return parameters
+        await self._conversation.write(last + end)
 
     def _about_recipient(self, answer: Answer) -> bytes:
         if answer.accepted:
@@ -139,4 +127,4 @@ class Transaction:
 
     def _end(self, report: bytes, *, elsewhere: bool = False) -> Outcome:
         alone = b"DGiving up on " + self._partner + b".\n"
-        return Outcome(self._reports, report, elsewhere, alone)
+        return Outcome(self._reports, report, elsewhere, alone, self._passed_on)

@@ -24,10 +24,11 @@ from pyqmail.send.core import Core
 from pyqmail.send.daemon import KEPT_FOR_LATER, Daemon, SharedCleaner, adopt_queue, write_log
 from pyqmail.send.spawners import SpawnerPipes, read_greetings
 from pyqmail.send.store_work import QueueNotStarted
+from pyqmail.system.loops import loop_factory
 from pyqmail.system.processes import set_title
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import NoReturn
 
     from pyqmail.queue.store import Channel
@@ -83,7 +84,7 @@ def _send(home: str, environ: Mapping[bytes, bytes]) -> int:
     core = Core(settings.within(slots), routing)
     adopt_queue(core, store)
     daemon = Daemon(core, store, spawners, lambda: configuration.reread_routing(home, core.routing))
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(daemon.run(bounce_settings, _injector(environ)))
     return SUCCESS
 
@@ -131,11 +132,3 @@ def _injector(environ: Mapping[bytes, bytes]) -> Inject:
         return client.commit(bounce.reverse_path, [bounce.forward_path])
 
     return inject
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop  # noqa: PLC0415  not everywhere
-    except ImportError:
-        return None
-    return uvloop.new_event_loop

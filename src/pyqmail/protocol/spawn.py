@@ -32,16 +32,24 @@ DELIVERED: Final = b"K"
 DEFERRED: Final = b"Z"
 FAILED: Final = b"D"
 
+# How the text of a remote delivery ends when the next host was told the sender's wishes
+# (RFC 3461) and has promised to obey them: then qmail-send does not tell the sender.
+PASSED_ON: Final = b"It will tell the sender what the sender asked for.\n"
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One recipient to deliver to. `message_path` is relative to queue/mess, as `20/457`."""
+    """One recipient to deliver to. `message_path` is relative to queue/mess, as `20/457`.
+
+    `wishes` are words that only a spawner of ours is told; see `Wishes.words_for()`.
+    """
 
     slot: int
     message_path: bytes
     reverse_path: bytes
     forward_path: bytes
     too_long: bool = False  # a field was longer than MAX_FIELD, and only a part of it is here
+    wishes: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,8 @@ def encode_job(job: Job, width: int = 1) -> bytes:
     """Return the bytes of `job`; its fields must be without NUL."""
     return b"%b%b\0%b\0%b\0" % (
         job.slot.to_bytes(width, "big"),
-        job.message_path,
+        # The original knows three fields and no path with a space. Who has no wishes speaks as it.
+        job.message_path + b" " + job.wishes if job.wishes else job.message_path,
         job.reverse_path,
         job.forward_path,
     )
@@ -130,7 +139,8 @@ class JobReader:
     def _finish(self) -> Job:
         slot = int.from_bytes(self._slot, "big")
         path, reverse_path, forward_path = self._fields
-        job = Job(slot, path, reverse_path, forward_path, self._too_long)
+        path, _, wishes = path.partition(b" ")
+        job = Job(slot, path, reverse_path, forward_path, self._too_long, wishes)
         self._slot = b""
         self._fields = []
         self._too_long = False

@@ -25,13 +25,14 @@ MAX_BATCH: Final = 100  # recipients that every host must take: RFC 5321 §4.5.3
 class Batch:
     """Jobs that share a transaction. It may grow until it is `sealed`."""
 
-    __slots__ = ("_key", "_open", "forward_paths", "jobs")
+    __slots__ = ("_key", "_open", "forward_paths", "jobs", "wishes")
 
     def __init__(self, job: Job, key: Key, open_batches: dict[Key, Batch]) -> None:
         self._key = key
         self._open = open_batches
         self.jobs = [job]
         self.forward_paths = [job.forward_path]
+        self.wishes = [job.wishes]
 
     @property
     def host(self) -> bytes:
@@ -47,6 +48,7 @@ class Batch:
         """Take one more."""
         self.jobs.append(job)
         self.forward_paths.append(job.forward_path)
+        self.wishes.append(job.wishes)
 
     def seal(self) -> None:
         """Take no more from now on."""

@@ -30,7 +30,7 @@ class Shares:
 
     def __init__(self, first: int, most: int) -> None:
         self._first = first
-        self._most = most
+        self.most = most
         self._taken: dict[bytes, int] = {}  # deliveries and invitations
         self._allowed: dict[bytes, int] = {}  # where it is not what all have at first
         self._lines: dict[bytes, OrderedDict[int, None]] = {}
@@ -59,7 +59,7 @@ class Shares:
         """Change the share after a delivery that took so long."""
         allowed = self._allowed.get(destination, self._first)
         if answered:
-            self._allowed[destination] = min(allowed + 1, self._most)
+            self._allowed[destination] = min(allowed + 1, self.most)
         elif seconds > WASTE:
             self._allowed[destination] = max(allowed // 2, 1)
 
