@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -51,13 +52,18 @@ class Search:
         records = await self._resolver.exchangers(name)
         if not records:
             return [Exchanger(0, each, name) for each in await self.resolve(name)] or None
-        found = []
-        for preference, exchanger in sorted(records, key=_preference)[:MAX_EXCHANGERS]:
-            addresses = await self._addresses(exchanger)
-            found += [Exchanger(preference, each, exchanger) for each in addresses]
-        return found
+        best = sorted(records, key=_preference)[:MAX_EXCHANGERS]
+        # All at once: whoever lets us wait for each of many names could hold us for hours.
+        found = await asyncio.gather(*(self._addresses(exchanger) for _, exchanger in best))
+        return [
+            Exchanger(preference, address, exchanger)
+            for (preference, exchanger), addresses in zip(best, found, strict=True)
+            for address in addresses
+        ]
 
     async def _addresses(self, name: bytes) -> list[Address]:
+        if not name:
+            return []  # "null MX", RFC 7505: this domain takes no mail
         literal = parse_literal(name)
         if literal is not None:
             return [literal]  # an MX record must not hold one, but some do

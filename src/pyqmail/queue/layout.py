@@ -22,6 +22,8 @@ SPLIT: Final = 23  # subdirectories of mess, info, local and remote; qmail's con
 SPLIT_DIRECTORIES: Final = ("mess", "info", "local", "remote")
 
 TCPTO_SIZE: Final = 1024  # bytes of lock/tcpto: 64 records of 16
+# Behind it, from the first IPv6 host on that does not answer: 64 records of 28.
+TCPTO_IPV6_SIZE: Final = 1792
 
 FILE_MODE: Final = 0o644  # mess, intd and todo: spawn programs and qmail-send read them
 PRIVATE_MODE: Final = 0o600  # info, local, remote and bounce: qmail-send's alone
