@@ -35,6 +35,8 @@ REFUSED = "127.0.0.1_does_not_like_recipient./Remote_host_said:_"
 SENDER = "Connected_to_127.0.0.1_but_sender_was_rejected./Remote_host_said:_"
 DATA = "127.0.0.1_failed_on_DATA_command./Remote_host_said:_"
 END = "127.0.0.1_failed_after_I_sent_the_message./Remote_host_said:_"
+TLS = b"250-fickle.example\r\n250 STARTTLS\r\n"
+DEMANDED = "tls-demanded"
 
 
 def closes(step: str) -> Behaviour:
@@ -106,6 +108,19 @@ CASES = {
     "550-rcpt": (says("RCPT", b"550 no joe\r\n"), "failure", REFUSED + "550_no_joe/"),
     "554-data": (says("DATA", b"554 no\r\n"), "failure", DATA + "554_no/"),
     "554-end": (says("END", b"554 5.7.1 spam\r\n"), "failure", END + "554_5.7.1_spam/"),
+    # It offers TLS, and does not speak it.
+    "tls-refused": (says("STAR", b"454 no TLS now\r\n", EHLO=TLS), "success", "accepted_message."),
+    "tls-broken": (says("STAR", b"220 go\r\n", EHLO=TLS), "success", "accepted_message."),
+    "tls-closed": (
+        Behaviour({"STAR": Accident.CLOSE, "EHLO": TLS}),
+        "success",
+        "accepted_message.",
+    ),
+    "tls-demanded": (
+        says("STAR", b"454 no TLS now\r\n", EHLO=TLS),
+        "deferral",
+        "Connected_to_127.0.0.1_but_it_refused_TLS./Remote_host_said:_454_no_TLS_now/",
+    ),
     # It is never any better.
     "never": (
         Behaviour({"RCPT": b"450 full\r\n"}, always=True),
@@ -113,7 +128,7 @@ CASES = {
         REFUSED + "450_full/",
     ),
 }
-STAYS = {"never", "absent"}
+STAYS = {"never", "absent", DEMANDED}
 BOUNCES = {name for name, (_, result, _) in CASES.items() if result == "failure"}
 
 
@@ -164,6 +179,7 @@ def story() -> Iterator[Story]:
         home.write("control/timeoutremote", f"{SILENCE}\n")
         home.write("control/concurrencyremote", f"{len(CASES)}\n")
         ports = {name: hosts[name].port if name in hosts else NOBODY_THERE for name in CASES}
+        home.write("control/tlspolicy", f"{DEMANDED}.example:encrypt\n")
         routes = (f"{name}.example:127.0.0.1:{port}\n" for name, port in ports.items())
         home.write("control/smtproutes", "".join(routes))
         home.start()

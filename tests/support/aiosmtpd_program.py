@@ -58,15 +58,14 @@ async def serve(settings: dict[str, Any]) -> None:
         "data_size_limit": settings["size"],
         "authenticator": authenticate,
     }
+    offers_tls = {"enable_SMTPUTF8": True, "tls_context": tls}
+    demands_all = {"require_starttls": True, "auth_required": True}
     variants = {
         "plain": {"enable_SMTPUTF8": False},
-        "tls": {"enable_SMTPUTF8": True, "tls_context": tls},
-        "strict": {
-            "tls_context": tls,
-            "require_starttls": True,
-            "auth_required": True,
-            "auth_exclude_mechanism": ["PLAIN"],
-        },
+        "tls": offers_tls,
+        "relay": offers_tls,
+        "mended": offers_tls,
+        "strict": {**offers_tls, **demands_all, "auth_exclude_mechanism": ["PLAIN"]},
     }
     loop = asyncio.get_running_loop()
     servers = [

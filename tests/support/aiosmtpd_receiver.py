@@ -28,7 +28,7 @@ class Aiosmtpd(Receiver):
     """Give it a folder of its own; unpacks aiosmtpd there, or skips the test."""
 
     name = "aiosmtpd"
-    variants = ("plain", "tls", "strict")
+    variants = ("plain", "tls", "strict", "relay", "mended")
     tls_words = rb"X-Tls: True"
 
     def __init__(self, folder: Path, authority: Authority) -> None:

@@ -36,13 +36,13 @@ log_file_path = {folder}/spool/%slog
 pid_file_path = {folder}/pid
 primary_hostname = exim.example
 local_interfaces = 127.0.0.1
-daemon_smtp_ports = {ports[plain]} : {ports[tls]} : {ports[bare]}
+daemon_smtp_ports = {all_ports}
 domainlist ours = *.exim.example
 message_size_limit = {size}
 smtputf8_advertise_hosts = ${{if eq{{$received_port}}{{{ports[bare]}}}{{}}{{*}}}}
 pipelining_advertise_hosts = ${{if eq{{$received_port}}{{{ports[bare]}}}{{}}{{*}}}}
 dsn_advertise_hosts = ${{if eq{{$received_port}}{{{ports[bare]}}}{{}}{{*}}}}
-tls_advertise_hosts = ${{if eq{{$received_port}}{{{ports[tls]}}}{{*}}{{}}}}
+tls_advertise_hosts = ${{if inlist{{$received_port}}{{{ports[plain]}:{ports[bare]}}}{{}}{{*}}}}
 tls_certificate = {certificate}
 auth_advertise_hosts = *
 acl_smtp_rcpt = recipient
@@ -101,7 +101,7 @@ class Exim(Receiver):
     """Give it a folder of its own; unpacks Exim there, or skips the test."""
 
     name = "exim"
-    variants = ("plain", "tls", "bare")
+    variants = ("plain", "tls", "bare", "relay", "mended")
 
     def __init__(self, folder: Path, authority: Authority) -> None:
         super().__init__(folder, authority)
@@ -114,7 +114,7 @@ class Exim(Receiver):
             (folder / name).mkdir()
         text = CONFIGURATION.format(
             folder=folder, ports=self.ports, certificate=self.certificate, size=MAX_SIZE,
-            login=LOGIN, password=PASSWORD,
+            login=LOGIN, password=PASSWORD, all_ports=" : ".join(map(str, self.ports.values())),
         )  # fmt: skip
         (folder / "conf").write_text(text)
         self.give_away(folder, folder / "spool", folder / "mail", self.certificate)

@@ -128,6 +128,11 @@ class _Session(socketserver.StreamRequestHandler):
         for piece in self._pieces(answer):
             self.wfile.write(piece)
             time.sleep(self.server.behaviour.pause)
+        if verb == "STAR" and answer.startswith(b"2"):
+            # No TLS comes, whatever the client says; what it says is no SMTP either.
+            self.rfile.read(1)
+            self.wfile.write(b"what?\r\n")
+            raise _Closed
         if answer.startswith(b"421"):
             raise _Closed
         return answer

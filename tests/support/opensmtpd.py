@@ -42,7 +42,7 @@ table known {{ joe = nobody, ann = nobody }}
 listen on 127.0.0.1 port {ports[plain]} hostname opensmtpd.example
 listen on 127.0.0.1 port {ports[tls]} hostname opensmtpd.example tls pki ours
 action box maildir "{folder}/mail" virtual <known>
-match from any for domain {{ "plain.opensmtpd.example", "tls.opensmtpd.example" }} action box
+match from any for domain "*.opensmtpd.example" action box
 """
 
 

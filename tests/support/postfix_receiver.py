@@ -46,10 +46,12 @@ class PostfixReceiver(Receiver):
         self._policy = _PolicyServer()
         known = folder / "known"
         known.write_text("/^(joe|ann|grey|jörg)@/ box/\n", encoding="utf-8")
+        ours = folder / "ours"
+        ours.write_text("/\\.postfix\\.example$/ ours\n")
         settings = {
             "myhostname": "postfix.example",
             "mydestination": "",
-            "virtual_mailbox_domains": " ".join(map(self.domain, self.variants)),
+            "virtual_mailbox_domains": f"regexp:{ours}",
             "virtual_mailbox_base": str(self.box.parent),
             "virtual_mailbox_maps": f"regexp:{known}",
             "virtual_uid_maps": f"static:{NOBODY}",

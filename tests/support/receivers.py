@@ -1,9 +1,11 @@
 """Mail servers that others wrote, as receivers of our mail: what they have in common.
 
-Each has a port for each of its variants, and takes mail for VARIANT.NAME.example
-there: `plain` offers extensions but no TLS, `tls` STARTTLS as well, `bare` as little as
-that server can. All of it lies in one Maildir. Everywhere joe and ann are known, and
-also grey where somebody is turned away at first; messages above `MAX_SIZE` are refused.
+Each has a port for each of its variants, and takes mail for VARIANT.NAME.example and
+all below it there: `plain` offers extensions but no TLS, `tls` STARTTLS as well, `bare` as
+little as that server can; `relay` takes mail for everybody from who logs in, and so does
+`mended`, whose password is wrong at first. All of it lies in one Maildir. Everywhere joe and
+ann are known, and also grey where somebody is turned away at first; messages above
+`MAX_SIZE` are refused.
 """
 
 from __future__ import annotations
@@ -53,16 +55,48 @@ class Receiver:
     @property
     def open_variants(self) -> Sequence[str]:
         """Return the variants without TLS."""
-        return [name for name in self.variants if name not in ("tls", "strict")]
+        return [name for name in self.variants if name in ("plain", "bare")]
 
-    def domain(self, variant: str) -> str:
-        """Return whose mail a variant takes."""
-        return f"{variant}.{self.name}.example"
+    def domain(self, variant: str, purpose: str = "") -> str:
+        """Return a domain whose mail a variant takes; `policies()` has a line for each purpose."""
+        return f"{purpose}.{variant}.{self.name}.example".lstrip(".")
+
+    def foreign_domain(self, variant: str) -> str:
+        """Return a domain that is not its own, whose mail is sent to a variant all the same."""
+        return f"far-beyond-{variant}-{self.name}.example"
 
     def routes(self) -> str:
         """Return the lines of control/smtproutes that lead to it."""
+        lines = ""
+        for variant, port in self.ports.items():
+            own = self.domain(variant)
+            for domain in (own, "." + own, self.foreign_domain(variant)):
+                lines += f"{domain}:127.0.0.1:{port}\n"
+        return lines
+
+    def policies(self) -> str:
+        """Return the lines of control/tlspolicy, one for each purpose."""
+        name = self.domain("tls")
+        return (
+            f"{self.domain('tls', 'none')}:none\n"
+            f"{self.domain('plain', 'must')}:encrypt\n"
+            f"{self.domain('tls', 'named')}:verify:{name}\n"
+            f"{self.domain('tls', 'misnamed')}:verify:other.example\n"
+            # With another name, lest a connection that has been verified is used again.
+            f"{self.domain('tls', 'unbelieved')}:verify:{name}:unbelieved.example\n"
+        )
+
+    def login(self, variant: str, password: str = PASSWORD) -> str:
+        """Return the line of control/smtproutes_auth for a variant."""
+        return f"127.0.0.1:{self.ports[variant]} {LOGIN} {password}\n"
+
+    def logins(self) -> str:
+        """Return the lines of control/smtproutes_auth."""
+        passwords = {"relay": PASSWORD, "mended": "wrong", "strict": PASSWORD}
         return "".join(
-            f"{self.domain(variant)}:127.0.0.1:{port}\n" for variant, port in self.ports.items()
+            self.login(variant, password)
+            for variant, password in passwords.items()
+            if variant in self.variants
         )
 
     def start(self) -> AbstractContextManager[object]:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import TYPE_CHECKING
 
+from tests.support.certificates import Authority
+from tests.support.private_home import NOWHERE
+
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from tests.support.private_home import PrivateHome
     from tests.support.receivers import Receiver
 
 SENDER = "aku@mail.example.org"
-# What a test may have decided.
-DECISIONS = ("tlspolicy", "smtproutes_auth", "serverca.pem")
+# Control files are read anew after a second.
+AGE = 1.2
+STRANGER = Authority()
+BETWEEN_RETRIES = 0.5  # seconds
 
 
 class Site:
@@ -21,28 +29,20 @@ class Site:
     def __init__(self, home: PrivateHome, receiver: Receiver) -> None:
         self.home = home
         self.receiver = receiver
+        home.remove_mail("aku")
+        receiver.empty()
         self._logged = len(home.log())
 
-    def begin(self) -> None:
-        """Forget what others have sent, and decided."""
-        self.home.remove_mail("aku")
-        self.receiver.empty()
-        for name in DECISIONS:
-            path = f"{self.home.path}/control/{name}"
-            if os.path.exists(path):
-                os.unlink(path)
-        self.route({})
-        self._logged = len(self.home.log())
+    def add(self, name: str, line: str) -> None:
+        """Add a line to a control file: it goes before what is there already."""
+        with open(f"{self.home.path}/control/{name}", encoding="utf-8") as file:
+            text = file.read()
+        decide(self.home, name, text + line)
 
-    def decide(self, name: str, text: str) -> None:
-        """Write a control file, for nobody else's eyes."""
-        self.home.write(f"control/{name}", text)
-        os.chmod(f"{self.home.path}/control/{name}", 0o600)
-
-    def route(self, relays: dict[str, int]) -> None:
-        """Have these domains go to these ports of the receiver, and its own where they go."""
-        lines = (f"{domain}:127.0.0.1:{port}\n" for domain, port in relays.items())
-        self.decide("smtproutes", self.receiver.routes() + "".join(lines))
+    def believe(self, *, anybody: bool) -> None:
+        """Believe the authority that has certified all receivers, or nobody."""
+        text = self.receiver.authority.certificate() if anybody else STRANGER.certificate()
+        decide(self.home, "serverca.pem", text)
 
     def send(self, *recipients: str, subject: str = "x", body: bytes = b"hello\n") -> None:
         """Send a letter from aku."""
@@ -50,8 +50,17 @@ class Site:
         self.home.inject(head.encode() + body, f"-f{SENDER}", *recipients)
 
     def retry(self) -> None:
-        """Have what waits tried now, and not at its time."""
-        os.kill(self.home.pid, signal.SIGALRM)
+        """Have what waits tried now, and not at its time, until nothing waits any more."""
+        due = 0.0
+
+        def nothing_waits() -> bool:
+            nonlocal due
+            if time.monotonic() >= due:
+                os.kill(self.home.pid, signal.SIGALRM)
+                due = time.monotonic() + BETWEEN_RETRIES
+            return not self.home.queued()
+
+        self.home.wait(nothing_waits, f"something waits: {self.receiver.log()}")
 
     def arrived(self, count: int = 1) -> list[bytes]:
         """Return what has arrived once `count` recipients have it and nothing more is queued."""
@@ -75,3 +84,18 @@ class Site:
     def wait_for_log(self, text: str) -> None:
         """Return when the log has `text`."""
         self.home.wait(lambda: text in self.log(), f"the log lacks {text!r}")
+
+
+def decide(home: PrivateHome, name: str, text: str) -> None:
+    """Write a control file, for nobody else's eyes."""
+    home.write(f"control/{name}", text)
+    os.chmod(f"{home.path}/control/{name}", 0o600)
+
+
+def lead_to(home: PrivateHome, receivers: Collection[Receiver], authority: Authority) -> None:
+    """Have the home know its way to these receivers, and what is demanded of each."""
+    decide(home, "smtproutes", "".join(each.routes() for each in receivers) + NOWHERE)
+    decide(home, "tlspolicy", "".join(each.policies() for each in receivers))
+    decide(home, "smtproutes_auth", "".join(each.logins() for each in receivers))
+    decide(home, "serverca.pem", authority.certificate())
+    time.sleep(AGE)

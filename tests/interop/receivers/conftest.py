@@ -9,7 +9,7 @@ import pytest
 from tests.support.certificates import Authority
 from tests.support.places import ordinary_place
 from tests.support.private_home import PrivateHome, why_not
-from tests.support.receiving import Site
+from tests.support.receiving import Site, lead_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +30,10 @@ def home() -> Iterator[PrivateHome]:
 class Running:
     """The receivers that some test has asked for."""
 
-    def __init__(self, stack: ExitStack) -> None:
+    def __init__(self, home: PrivateHome, stack: ExitStack) -> None:
+        self._home = home
         self._stack = stack
+        self._authority = Authority()
         self._running: dict[type[Receiver], Receiver] = {}
         self._reasons: dict[type[Receiver], str] = {}
 
@@ -52,14 +54,16 @@ class Running:
             pytest.skip(reason)
         folder = self._stack.enter_context(ordinary_place()) / kind.name
         folder.mkdir()
-        return self._stack.enter_context(kind(folder, Authority()).running())
+        receiver = self._stack.enter_context(kind(folder, self._authority).running())
+        lead_to(self._home, [*self._running.values(), receiver], self._authority)
+        return receiver
 
 
 @pytest.fixture(scope="session")
-def receivers() -> Iterator[Running]:
-    """Give those that run."""
+def receivers(home: PrivateHome) -> Iterator[Running]:
+    """Give those that run, to which the home knows the way."""
     with ExitStack() as stack:
-        yield Running(stack)
+        yield Running(home, stack)
 
 
 @pytest.fixture
@@ -71,6 +75,4 @@ def receiver(request: pytest.FixtureRequest, receivers: Running) -> Receiver:
 @pytest.fixture
 def site(home: PrivateHome, receiver: Receiver) -> Site:
     """Give home and receiver as if they had just begun."""
-    site = Site(home, receiver)
-    site.begin()
-    return site
+    return Site(home, receiver)

@@ -75,8 +75,48 @@ def test_a_letter_that_is_too_large_comes_back(site: Site) -> None:
 
     for bounce in bounces:
         (failed,) = failed_recipients(bounce)
-        assert failed.diagnostic.startswith("smtp; 55")
+        assert (failed.action, failed.status[0]) == ("failed", "5")
+        # Who says how much he takes is not even asked; who does not, says so himself.
+        assert (b"it takes %d bytes at most" % MAX_SIZE in bounce) != (
+            b"Remote host said: 552 " in bounce
+        )
     assert site.receiver.mail() == []
+
+
+@pytest.mark.parametrize(
+    ("receiver", "variant"),
+    [(Exim, "plain"), (PostfixReceiver, "plain"), (Aiosmtpd, "tls")],
+    indirect=["receiver"],
+)
+def test_an_internationalized_address_is_reached_where_that_is_offered(
+    site: Site, variant: str
+) -> None:
+    domain = site.receiver.domain(variant)
+
+    site.send(f"jörg@{domain}", f"joe@{domain}", body=BODY)
+    messages = site.arrived(2)
+
+    assert site.receiver.recipients() == [f"joe@{domain}", f"jörg@{domain}"]
+    assert all(text.endswith(BODY) for text in messages)
+
+
+@pytest.mark.parametrize(
+    ("receiver", "variant"),
+    [(Exim, "bare"), (PostfixReceiver, "bare"), (OpenSmtpd, "plain"), (Aiosmtpd, "plain")],
+    indirect=["receiver"],
+)
+def test_an_internationalized_address_comes_back_with_the_reason_and_the_others_get_it(
+    site: Site, variant: str
+) -> None:
+    domain = site.receiver.domain(variant)
+
+    site.send(f"jörg@{domain}", f"joe@{domain}", body=BODY)
+    site.arrived()
+    (bounce,) = site.bounces()
+
+    assert site.receiver.recipients() == [f"joe@{domain}"]
+    words = b"127.0.0.1 does not take internationalized mail (SMTPUTF8), and this address is such."
+    assert words in bounce
 
 
 @to_who_turns_away

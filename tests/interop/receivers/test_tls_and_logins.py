@@ -9,7 +9,7 @@ from tests.support.aiosmtpd_receiver import Aiosmtpd
 from tests.support.exim import Exim
 from tests.support.opensmtpd import OpenSmtpd
 from tests.support.postfix_receiver import PostfixReceiver
-from tests.support.receivers import LOGIN, PASSWORD
+from tests.support.receivers import LOGIN
 
 if TYPE_CHECKING:
     from tests.support.receiving import Site
@@ -22,7 +22,7 @@ pytestmark = [
 
 to_all = pytest.mark.parametrize("receiver", [Exim, PostfixReceiver, Aiosmtpd], indirect=True)
 to_who_asks_for_passwords = pytest.mark.parametrize("receiver", [Exim, Aiosmtpd], indirect=True)
-FAR = "joe@far.example"  # whom only who has logged in may write to, over a receiver
+BROKEN_TLS = "Connected_to_127.0.0.1_but_TLS_failed:"
 NO_TLS = "but_it_offers_no_TLS,_which_control/tlspolicy_demands"
 
 
@@ -46,9 +46,7 @@ def test_who_offers_tls_gets_the_letter_even_if_that_does_not_work(site: Site) -
 
 @to_all
 def test_none_means_that_it_is_not_spoken(site: Site) -> None:
-    domain = site.receiver.domain("tls")
-    site.decide("tlspolicy", f"{domain}:none\n")
-    site.send(f"joe@{domain}")
+    site.send(f"joe@{site.receiver.domain('tls', 'none')}")
 
     (message,) = site.arrived()
 
@@ -59,13 +57,12 @@ def test_none_means_that_it_is_not_spoken(site: Site) -> None:
 def test_who_must_encrypt_and_cannot_gets_nothing_until_that_is_decided_otherwise(
     site: Site,
 ) -> None:
-    domain = site.receiver.domain("plain")
-    site.decide("tlspolicy", ":encrypt\n")
+    domain = site.receiver.domain("plain", "must")
     site.send(f"joe@{domain}")
     site.wait_for_log(f"deferral: Connected_to_127.0.0.1_{NO_TLS}")
     assert site.receiver.mail() == []
 
-    site.decide("tlspolicy", f"{domain}:may\n:encrypt\n")
+    site.add("tlspolicy", f"{domain}:may\n")
     site.retry()
     site.arrived()
 
@@ -74,10 +71,7 @@ def test_who_must_encrypt_and_cannot_gets_nothing_until_that_is_decided_otherwis
 
 @to_all
 def test_a_certificate_is_verified(site: Site) -> None:
-    domain = site.receiver.domain("tls")
-    site.decide("tlspolicy", f"{domain}:verify:{domain}\n")
-    site.decide("serverca.pem", site.receiver.authority.certificate())
-    site.send(f"joe@{domain}")
+    site.send(f"joe@{site.receiver.domain('tls', 'named')}")
 
     (message,) = site.arrived()
 
@@ -85,69 +79,62 @@ def test_a_certificate_is_verified(site: Site) -> None:
 
 
 @to_all
-@pytest.mark.parametrize(
-    ("names", "believes", "words"),
-    [
-        ("other.example", True, "the_certificate_is_not_for_other.example"),
-        # Such names as nobody has asked for before: a connection that is kept was verified once.
-        ("tls.{name}.example:x", False, "unable_to_get_local_issuer_certificate"),
-    ],
-    ids=["name", "authority"],
-)
-def test_who_cannot_be_verified_gets_nothing_until_that_is_mended(
-    site: Site, names: str, words: str, *, believes: bool
-) -> None:
-    domain = site.receiver.domain("tls")
-    site.decide("tlspolicy", f"{domain}:verify:{names.format(name=site.receiver.name)}\n")
-    if believes:
-        site.decide("serverca.pem", site.receiver.authority.certificate())
+def test_whose_certificate_names_others_gets_nothing_until_that_is_mended(site: Site) -> None:
+    domain = site.receiver.domain("tls", "misnamed")
     site.send(f"joe@{domain}")
-    site.wait_for_log(f"deferral: Connected_to_127.0.0.1_but_TLS_failed:_{words}")
+    site.wait_for_log(f"deferral: {BROKEN_TLS}_the_certificate_is_not_for_other.example")
     assert site.receiver.mail() == []
 
-    site.decide("tlspolicy", f"{domain}:verify:{domain}\n")
-    site.decide("serverca.pem", site.receiver.authority.certificate())
+    site.add("tlspolicy", f"{domain}:verify:other.example:{site.receiver.domain('tls')}\n")
     site.retry()
     site.arrived()
 
     assert site.receiver.recipients() == [f"joe@{domain}"]
 
 
-def to_a_relay(site: Site, password: str, variant: str = "tls") -> None:
-    site.route({"far.example": site.receiver.ports[variant]})
-    site.decide("smtproutes_auth", f"127.0.0.1 {LOGIN} {password}\n")
-    site.decide("serverca.pem", site.receiver.authority.certificate())
+@to_all
+def test_whose_authority_is_not_believed_gets_nothing_until_it_is(site: Site) -> None:
+    domain = site.receiver.domain("tls", "unbelieved")
+    site.believe(anybody=False)
+    site.send(f"joe@{domain}")
+    site.wait_for_log(f"deferral: {BROKEN_TLS}_unable_to_get_local_issuer_certificate")
+    assert site.receiver.mail() == []
+
+    site.believe(anybody=True)
+    site.retry()
+    site.arrived()
+
+    assert site.receiver.recipients() == [f"joe@{domain}"]
 
 
 @to_who_asks_for_passwords
 def test_a_relay_takes_mail_for_others_from_who_logs_in(site: Site) -> None:
-    to_a_relay(site, PASSWORD)
-    site.send(FAR)
+    address = f"joe@{site.receiver.foreign_domain('relay')}"
+    site.send(address)
 
     (message,) = site.arrived()
 
-    assert site.receiver.recipients() == [FAR]
+    assert site.receiver.recipients() == [address]
     assert site.receiver.came_by_tls(message)
 
 
 @to_who_asks_for_passwords
 def test_a_wrong_password_delays_the_mail_until_it_is_mended(site: Site) -> None:
-    to_a_relay(site, "wrong")
-    site.send(FAR)
+    address = f"joe@{site.receiver.domain('mended')}"
+    site.send(address)
     site.wait_for_log("deferral: Connected_to_127.0.0.1_but_my_login_failed./Remote_host_said:_535")
     assert site.receiver.mail() == []
 
-    to_a_relay(site, PASSWORD)
+    site.add("smtproutes_auth", site.receiver.login("mended"))
     site.retry()
     site.arrived()
 
-    assert site.receiver.recipients() == [FAR]
+    assert site.receiver.recipients() == [address]
 
 
 @to_who_asks_for_passwords
-def test_without_a_password_a_relay_refuses_and_the_mail_comes_back(site: Site) -> None:
-    site.route({"far.example": site.receiver.ports["tls"]})
-    site.send(FAR)
+def test_without_a_login_a_relay_refuses_and_the_mail_comes_back(site: Site) -> None:
+    site.send(f"joe@{site.receiver.foreign_domain('tls')}")
 
     (bounce,) = site.bounces()
 
@@ -157,20 +144,17 @@ def test_without_a_password_a_relay_refuses_and_the_mail_comes_back(site: Site) 
 
 @pytest.mark.parametrize("receiver", [Aiosmtpd], indirect=True)
 def test_who_demands_tls_and_a_password_before_all_else_gets_both(site: Site) -> None:
-    to_a_relay(site, PASSWORD, "strict")
-    site.send(FAR)
+    site.send(f"joe@{site.receiver.domain('strict')}")
 
     (message,) = site.arrived()
 
-    assert b"\nX-Tls: True\nX-Login: us\n" in message
-    # `strict` knows LOGIN alone, `tls` more than that.
-    assert b"\nX-Mechanism: LOGIN\n" in message
+    # `strict` knows LOGIN alone.
+    assert b"\nX-Tls: True\nX-Login: us\nX-Mechanism: LOGIN\n" in message
 
 
 @pytest.mark.parametrize("receiver", [Exim], indirect=True)
 def test_a_password_is_not_shown_where_it_need_not_be(site: Site) -> None:
-    to_a_relay(site, PASSWORD)
-    site.send(FAR)
+    site.send(f"joe@{site.receiver.domain('relay')}")
 
     site.arrived()
 
