@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 SESSIONS = 20
 SIZE = 1000
 RECIPIENTS = 1000
+PIPELINED = 50  # commands that are sent before their replies are read
 DOMAINS = 100
 INTERVAL = 0.005  # seconds between two looks
 PATIENCE = 120  # seconds without any progress
@@ -183,12 +184,15 @@ class Source:
             f"RCPT TO:<r{number}@{domains[number % len(domains)]}>".encode()
             for number in range(RECIPIENTS)
         ]
+        commands += [b"DATA"]
         with socket.create_connection(("127.0.0.1", server.port)) as connection:
             replies = connection.makefile("rb")
             expect(replies, b"220")
-            for command in [*commands, b"DATA"]:
-                connection.sendall(command + b"\r\n")
-                expect(replies, b"354" if command == b"DATA" else b"250")
+            for first in range(0, len(commands), PIPELINED):
+                piece = commands[first : first + PIPELINED]
+                connection.sendall(b"".join(command + b"\r\n" for command in piece))
+                for command in piece:
+                    expect(replies, b"354" if command == b"DATA" else b"250")
             connection.sendall(b"Subject: x\r\n\r\n" + b"0123456789abcd\r\n" * 61 + b".\r\n")
             expect(replies, b"250")
         wait_until(server.is_empty)

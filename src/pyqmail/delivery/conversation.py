@@ -75,15 +75,19 @@ class Conversation:
 
     async def answer(self) -> Answer:
         """Return the next answer. Raises OSError or MalformedReply."""
+        # Several answers may have come in one piece; what they lead to is sent in one piece, too.
+        if (answer := self.session.next_answer()) is not None:
+            return answer
         # One limit for all of it: a peer that gives a byte a minute must not hold us.
         async with asyncio.timeout(self._patience.answer(self.session.awaited)):
-            await self._stream.write(self.session.data_to_send())
-            while (answer := self.session.next_answer()) is None:
-                await self._stream.write(self.session.data_to_send())
+            while answer is None:
+                if commands := self.session.data_to_send():
+                    await self._stream.write(commands)
                 data = await self._stream.read()
                 if not data:
                     raise ConnectionResetError
                 self.session.receive_data(data)
+                answer = self.session.next_answer()
         return answer
 
     async def write(self, data: bytes) -> None:

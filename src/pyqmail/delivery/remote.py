@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pyqmail.system.dns import Resolver
 
 
-FRESH: Final = 1  # seconds for which the control files count as read just now
+FRESH: Final = 1  # seconds for which what was read and asked counts as just read and asked
 LONG: Final = 10  # seconds to ask a host, and get nothing; who refuses does so sooner
 
 
@@ -73,8 +73,8 @@ class Delivery:
 class RemoteDeliverer:
     """Delivers to other hosts, any number of deliveries at once.
 
-    The control files are read anew after a second: as good as for each delivery, which is
-    what the original's program does.
+    What control files and the DNS say is asked anew after a second: as good as for each
+    delivery, which is what the original's program does.
     After a delivery its connection is closed, unless `keep_connections()` was called.
     """
 
@@ -92,6 +92,7 @@ class RemoteDeliverer:
         self._opener = Opener(home, suspension)
         self._destinations = Destinations(limit, keep=0)
         self._settings: Settings | None = None
+        self._hops: dict[bytes, Sequence[Hop]] = {}
         self._stale_at: float = 0
 
     async def deliver(self, delivery: Delivery) -> Outcome:
@@ -102,24 +103,37 @@ class RemoteDeliverer:
             return Outcome([], failure.report)
 
     async def _deliver(self, delivery: Delivery) -> Outcome:
+        self._forget_what_is_stale()
         settings = self._read_settings()
         if breaks_lines(delivery.reverse_path):
             raise Undeliverable(LINE_BREAK_IN_SENDER)
         if all(map(breaks_lines, delivery.forward_paths)):
             reports = [LINE_BREAK_IN_RECIPIENT] * len(delivery.forward_paths)
             return Outcome(reports, NO_RECIPIENT_LEFT)
-        hops = await find_hops(self._home, delivery.host, settings, self._resolver, self._port)
+        hops = await self._find_hops(delivery.host.lower(), settings)
         return await self._try_each(hops, settings, _Work(delivery))
 
-    def _read_settings(self) -> Settings:
+    def _forget_what_is_stale(self) -> None:
         now = asyncio.get_running_loop().time()
-        if self._settings is None or now >= self._stale_at:
+        if now >= self._stale_at:
+            self._stale_at = now + FRESH
+            self._settings = None
+            self._hops.clear()
+
+    def _read_settings(self) -> Settings:
+        if self._settings is None:
             try:
                 self._settings = read_settings(self._home)
             except ControlError as error:
                 raise Undeliverable(UNREADABLE_CONTROL) from error
-            self._stale_at = now + FRESH
         return self._settings
+
+    async def _find_hops(self, host: bytes, settings: Settings) -> Sequence[Hop]:
+        hops = self._hops.get(host)
+        if hops is None:
+            hops = await find_hops(self._home, host, settings, self._resolver, self._port)
+            self._hops[host] = hops
+        return hops
 
     async def _try_each(self, hops: Sequence[Hop], settings: Settings, work: _Work) -> Outcome:
         outcome = Outcome([], NO_CONNECTION, elsewhere=True)

@@ -22,6 +22,7 @@ from pyqmail.queue.store import (
     StoreFailure,
 )
 from pyqmail.send import bounces, events, log
+from pyqmail.send.shares import destination_of
 from pyqmail.system import errnos
 from pyqmail.system.files import READ_SIZE
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     Inject = Callable[[bounces.BounceMessage], int]
 
 WINDOW: Final = 100  # recipients that one ReadRecipients gives
+SORTED: Final = 10_000  # recipients of a long list that are brought into order at once
 
 
 class QueueNotStarted(TransientFailure):
@@ -121,9 +123,15 @@ class StoreWork:
                 channels.add(recipient.channel)
                 yield recipient
 
+        def by_destination(envelope: NewEnvelope) -> Iterator[Recipient]:
+            # Those who are read together later share transactions with other hosts.
+            found = recipients(envelope)
+            while piece := list(islice(found, SORTED)):
+                yield from sorted(piece, key=_destination)
+
         with self._store.open_envelope(action.number) as envelope:
             path = envelope.reverse_path
-            self._store.settle(action.number, path, action.birth, recipients(envelope))
+            self._store.settle(action.number, path, action.birth, by_destination(envelope))
         return events.SettleDone(action.number, (), frozenset(channels))
 
     # Settled messages.
@@ -250,6 +258,10 @@ class StoreWork:
         except (StoreFailure, OSError) as error:
             yield events.Trouble(log.unreadable(_text(error)))
         yield events.Swept()
+
+
+def _destination(recipient: Recipient) -> bytes:
+    return destination_of(recipient.address)
 
 
 def _pieces(descriptor: int) -> Iterator[bytes]:
