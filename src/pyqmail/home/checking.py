@@ -26,14 +26,13 @@ from pyqmail.control.files import (
 from pyqmail.control.launchers import LAUNCHER
 from pyqmail.control.maps import ConstantMap
 from pyqmail.control.roles import Roles, roles_of
-from pyqmail.errors import Failure, TransientFailure
+from pyqmail.errors import Failure
 from pyqmail.home.findings import ERROR, WARNING, Finding
 from pyqmail.home.launchers import interpreter_of
 from pyqmail.home.machine_checking import check_machine
+from pyqmail.home.network_checking import check_network, finding_of
 from pyqmail.home.setup import ALIASES, FOLDERS
 from pyqmail.home.system_checking import check_system
-from pyqmail.login import passwords
-from pyqmail.login.sources import login_of
 from pyqmail.queue import layout
 from pyqmail.system import errnos, files
 
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
 
 _HIDDEN: Final = "cannot be looked at: run this as root or as the owner"
 _FIELDS_TO_HOME: Final = 4  # of a record of users/cdb: user, uid, gid, home
-_OTHERS: Final = 0o007
-_SOON: Final = 14  # days in which a certificate should be replaced
 _WORLD_WRITABLE: Final = 0o002  # qmail-local refuses such a home; qmail's conf-patrn
 
 
@@ -53,7 +50,7 @@ def check_home(home: str) -> list[Finding]:
         roles = roles_of(home)
         findings = [*_check_places(home, roles), *_check_controls(home), *_check_users(home)]
         findings += [*_check_aliases(home), *_check_programs(home)]
-        findings += [*_check_passwords(home), *_check_certificate(home, roles)]
+        findings += check_network(home, roles)
         findings += check_machine(home, private=roles.private)
     except Failure as failure:
         return [Finding(ERROR, home, str(failure))]
@@ -95,53 +92,6 @@ def _check_programs(home: str) -> Iterator[Finding]:
     if not os.access(interpreter, os.X_OK):
         text = f"cannot execute {interpreter}: run qmailctl setup"
         yield Finding(ERROR, f"bin/{LAUNCHER}", text)
-
-
-def _check_passwords(home: str) -> Iterator[Finding]:
-    """Look whether users/passwd can be read, by few, and whether its users are users."""
-    try:
-        for entry in passwords.entries(home):
-            login_of(home, entry.name)
-    except ControlError as error:
-        if os.access(os.path.join(home, passwords.PATH), os.R_OK):  # else it is not ours to read
-            yield _finding_of(error)
-    except TransientFailure as failure:
-        yield Finding(ERROR, passwords.PATH, f"{failure}: nobody can log in so")
-    path = os.path.join(home, passwords.PATH)
-    if os.path.exists(path) and os.stat(path).st_mode & _OTHERS:
-        text = f"others can read it, and guess passwords: chmod o= {passwords.PATH}"
-        yield Finding(ERROR, passwords.PATH, text)
-
-
-def _check_certificate(home: str, roles: Roles) -> Iterator[Finding]:
-    """Look whether there can be TLS, and whether the key is a secret."""
-    path = os.path.join(home, "control/servercert.pem")
-    place = "control/servercert.pem"
-    try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError:
-        advice = "run qmailctl setup" if roles.private else "write key and certificate into it"
-        yield Finding(WARNING, place, f"is missing, so neither TLS nor AUTH is offered: {advice}")
-        return
-    if mode & _OTHERS:
-        yield Finding(ERROR, place, f"others can read the key: chmod o= {place}")
-    if not os.access(path, os.R_OK):  # it is not ours to read
-        return
-
-    # Both are large, and most of qmailctl needs neither.
-    from pyqmail.home import certificate  # noqa: PLC0415
-    from pyqmail.system.tls import CertificateError, Certificates  # noqa: PLC0415
-
-    try:
-        Certificates(path).context()
-    except CertificateError as error:
-        yield Finding(ERROR, place, f"cannot be used ({error}): TLS is not offered")
-        return
-    days = certificate.days_left(path)
-    if days < 0:
-        yield Finding(ERROR, place, "has expired: clients refuse it")
-    elif days < _SOON:
-        yield Finding(WARNING, place, f"expires in {days} days")
 
 
 def _check_path(home: str, name: str, roles: Roles, mode: int) -> Iterator[Finding]:
@@ -194,12 +144,7 @@ def _read_every_control(home: str) -> Iterator[Finding]:
             elif file.kind not in (Kind.DATABASE, Kind.TEXT):  # which have a check of their own
                 read_list(home, file.name)
         except ControlError as error:
-            yield _finding_of(error)
-
-
-def _finding_of(error: ControlError) -> Finding:
-    place, _, wrong = str(error).partition(": ")
-    return Finding(ERROR, place, wrong)
+            yield finding_of(error)
 
 
 def _check_domains(home: str) -> Iterator[Finding]:
@@ -265,7 +210,7 @@ def _check_users(home: str) -> Iterator[Finding]:
         text = read_text(home, "users/assign")
         records = None if text is None else parse_assign(text)
     except ControlError as error:
-        yield _finding_of(error)
+        yield finding_of(error)
         return
     try:
         written = list(Cdb(os.path.join(home, "users/cdb")).records())

@@ -17,7 +17,7 @@ from pyqmail.control.roles import roles_of
 from pyqmail.programs.recipient_check import recipient_check
 from pyqmail.programs.run import home_of, run
 from pyqmail.queue.async_client import AsyncQueue
-from pyqmail.reception.smtp import Services, serve
+from pyqmail.reception.smtp import CERTIFICATE, Services, serve
 from pyqmail.system.streams import DescriptorStream
 from pyqmail.system.tls import Certificates, SecurableStream
 
@@ -101,9 +101,14 @@ class Home:
         self._password_program = arguments[1:]  # behind the name of the host
         self._keeper = keeper
         self._queue = AsyncQueue(home)
+
+        def tell_of_certificate(refusal: str) -> None:
+            if log is not None:
+                log(f"{CERTIFICATE}: {refusal}: clients will refuse it".encode())
+
         self._services = Services(
             recipient_exists=recipient_check(home),
-            certificates=Certificates(os.path.join(home, "control/servercert.pem")),
+            certificates=Certificates(os.path.join(home, CERTIFICATE), tell_of_certificate),
             host=arguments[0] if arguments else b"",
             log=log,
         )

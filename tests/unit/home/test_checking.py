@@ -260,3 +260,39 @@ def test_a_certificate_that_ends_is_told_of(
     monkeypatch.setattr(certificate, "days_left", lambda _path: days)
 
     assert findings(home) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "wrong"),
+    [
+        ("proxypeers", b"192.0.2.7/24\n", "no address or network: 192.0.2.7/24"),
+        ("xclientpeers", b"mail.example.org\n", "no address or network: mail.example.org"),
+        ("authsenders", b"joe\n", "no login:address: joe"),
+        ("checkpassword", b"users\nldap\n", "not a source: ldap"),
+    ],
+)
+def test_a_list_that_no_server_can_read_is_an_error(
+    home: Path, name: str, text: bytes, wrong: str
+) -> None:
+    write(home, f"control/{name}", text)
+
+    assert findings(home) == [(ERROR, f"control/{name}", wrong)]
+
+
+def test_a_database_of_hosts_that_is_damaged_is_an_error(home: Path) -> None:
+    write(home, "control/morercpthosts", b"a\n")
+    write(home, "control/morercpthosts.cdb", b"rubbish")
+
+    ((level, place, text),) = findings(home)
+
+    assert (level, place) == (ERROR, "control/morercpthosts.cdb")
+    assert text.endswith(": run qmail-newmrh")
+
+
+def test_ciphers_that_nobody_knows_are_an_error(home: Path) -> None:
+    write(home, "control/tlsserverciphers", b"NO-SUCH-CIPHER\n")
+
+    ((level, place, text),) = findings(home)
+
+    assert (level, place) == (ERROR, "control/tlsserverciphers")
+    assert text.endswith(": TLS is not offered")
