@@ -86,7 +86,7 @@ async def send_all(home: str, messages: dict[bytes, bytes]) -> tuple[list[bytes]
             try:
                 os.pwrite(descriptor, message, 0)
                 delivery = Delivery(b"far.example", b"s@x", [recipient], descriptor)
-                return await deliverer.deliver(delivery)
+                return (await deliverer.deliver(delivery)).of_all()
             finally:
                 os.close(descriptor)
 

@@ -20,7 +20,8 @@ ALL_LOCAL = Routing(ConstantMap([b"here", b"far"]), ColonMap([]), ConstantMap([]
 
 
 def paths(chance: random.Random, how_many: int) -> list[bytes]:
-    return [b"r%d@%b" % (n, chance.choice([b"here", b"far"])) for n in range(how_many)]
+    domains = [b"here", b"here", b"far", b"far", b"slow", b"other"]
+    return [b"r%d@%b" % (n, chance.choice(domains)) for n in range(how_many)]
 
 
 def disturb(world: World, chance: random.Random) -> None:
@@ -69,6 +70,7 @@ def end_and_start(world: World, reason: events.Event) -> None:
 def test_no_recipient_is_lost_whatever_happens(seed: int, trouble: float) -> None:
     chance = random.Random(seed)
     world = World(seed, trouble=trouble, letters=b"KKZDx", bounces_are_mail=True)
+    world.delays = {b"slow": 20}
 
     for _ in range(20):
         disturb(world, chance)
@@ -81,6 +83,7 @@ def test_no_recipient_is_lost_whatever_happens(seed: int, trouble: float) -> Non
 def test_the_queue_is_empty_in_the_end(seed: int) -> None:
     chance = random.Random(seed)
     world = World(seed, trouble=0.2, letters=b"KZD", bounces_are_mail=True)
+    world.delays = {b"slow": 20}
     for _ in range(15):
         disturb(world, chance)
 
@@ -160,6 +163,7 @@ def test_a_crash_at_any_step_of_a_life_loses_nobody(letters: bytes) -> None:
 def test_without_trouble_and_crashes_everybody_gets_one_copy(seed: int) -> None:
     chance = random.Random(seed)
     world = World(seed, letters=b"KKZ")
+    world.delays = {b"slow": 20}
     for _ in range(15):
         world.inject(*paths(chance, chance.choice([0, 1, 3, 150])))
         world.run(chance.choice([0, 0.01, 2, 300]))

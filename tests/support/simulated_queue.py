@@ -71,6 +71,8 @@ class World:
         self.trouble = trouble  # how often a call of the store fails
         self.letters = letters  # what reports say, chosen at random
         self.report_delay = 0.2
+        self.delays: dict[bytes, float] = {}  # seconds of each delivery to these domains
+        self.silent: set[bytes] = set()  # domains that take no mail for now
         self.routing = routing
         self.bounces_are_mail = bounces_are_mail  # and may bounce in turn
         self.bounces_hang = False
@@ -243,12 +245,13 @@ class World:
         job = action.job
         number = int(job.message_path.partition(b"/")[2])
         self.started.append((self.now, job.forward_path))
-        letter = bytes([self.chance.choice(self.letters)])
+        domain = job.forward_path.rpartition(b"@")[2]
+        letter = b"Z" if domain in self.silent else bytes([self.chance.choice(self.letters)])
         if letter == b"K":
             identity = self.disk[number].identity
             self.delivered.setdefault(identity, []).append(job.forward_path)
         report = Report(job.slot, letter, b"text\n")
-        delay = self.chance.random() * self.report_delay
+        delay = self.delays.get(domain, self.chance.random() * self.report_delay)
         self._answer(events.Reported(action.channel, report), delay)
 
     def _do_look_for_new(self, action: events.LookForNew) -> None:

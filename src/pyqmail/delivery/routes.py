@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from pyqmail.control.files import (
@@ -15,6 +15,9 @@ from pyqmail.control.files import (
     read_list,
 )
 from pyqmail.control.maps import ColonMap
+from pyqmail.delivery.conversation import Patience
+
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 SMTP_PORT: Final = 25
 MAX_PORT: Final = 65535
@@ -38,8 +41,14 @@ class Settings:
     name: bytes  # what we call ourselves
     routes: ColonMap
     connect_timeout: int  # seconds for one address
-    timeout: int  # seconds for one answer, and for the peer to take what we send
-    source: str | None = None  # the address of this host that connections come from
+    patience: Patience = field(default_factory=Patience)
+    sources: tuple[IpAddress, ...] = ()  # addresses of this host that connections come from
+    policies: ColonMap = field(default_factory=lambda: ColonMap([]))  # of TLS
+    ciphers: str | None = None  # of TLS 1.2
+
+    def source_for(self, version: int) -> tuple[str, int] | None:
+        """Return where connections to addresses of this version come from; None: anywhere."""
+        return next(((str(each), 0) for each in self.sources if each.version == version), None)
 
 
 def read_settings(home: str) -> Settings:
@@ -51,19 +60,18 @@ def read_settings(home: str) -> Settings:
         name,
         ColonMap(read_list(home, "smtproutes") or []),
         read_integer(home, "timeoutconnect", 60),
-        read_integer(home, "timeoutremote", 1200),
-        _read_source(home),
+        Patience(read_integer(home, "timeoutremote", 0) or None),
+        tuple(map(_parse_source, read_list(home, "outgoingip") or [])),
+        ColonMap(read_list(home, "tlspolicy") or []),
+        (read_line(home, "tlsclientciphers") or b"").decode("ascii", "replace") or None,
     )
 
 
-def _read_source(home: str) -> str | None:
-    line = read_line(home, "outgoingip")
-    if not line:
-        return None
+def _parse_source(line: bytes) -> IpAddress:
     try:
-        return str(ipaddress.ip_address(line.decode("ascii", "replace")))
+        return ipaddress.ip_address(line.decode("ascii", "replace"))
     except ValueError as error:
-        raise ControlError("control/outgoingip", 1, b"no address: " + line[:40]) from error
+        raise ControlError("control/outgoingip", None, b"no address: " + line[:40]) from error
 
 
 def read_resolver(home: str) -> tuple[list[str], int]:

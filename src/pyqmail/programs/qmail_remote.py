@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import NoReturn
 
+    from pyqmail.delivery.outcome import Outcome
+
 LEAST_ARGUMENTS: Final = 3
 
 
@@ -50,7 +52,15 @@ def _reports(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> byte
     except ControlError:
         return UNREADABLE_CONTROL + b"\0"
     set_title("qmail-remote")
-    return asyncio.run(deliverer.deliver(Delivery(host, reverse_path, forward_paths, 0)))
+    delivery = Delivery(host, reverse_path, forward_paths, 0)
+    return asyncio.run(_deliver(deliverer, delivery)).of_all()
+
+
+async def _deliver(deliverer: RemoteDeliverer, delivery: Delivery) -> Outcome:
+    try:
+        return await deliverer.deliver(delivery)
+    finally:
+        deliverer.close()
 
 
 def make_deliverer(home: str, environ: Mapping[bytes, bytes]) -> RemoteDeliverer:

@@ -15,11 +15,11 @@ from pyqmail.control.launchers import LAUNCHER
 from pyqmail.control.roles import roles_of
 from pyqmail.delivery.remote import Delivery
 from pyqmail.errors import SUCCESS, TRANSIENT
-from pyqmail.message.address import split_address
 from pyqmail.programs.qmail_remote import make_deliverer
 from pyqmail.programs.run import home_of, run
 from pyqmail.protocol.spawn import slots_of_width
 from pyqmail.queue.tcpto import clear_table
+from pyqmail.send.gathering import Gathering
 from pyqmail.send.remote_program import RemoteProgram, digest
 from pyqmail.send.remote_spawner import RemoteSpawner
 from pyqmail.system.processes import set_title
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import NoReturn
 
-    from pyqmail.protocol.spawn import Job
-    from pyqmail.send.remote_spawner import Deliver
+    from pyqmail.delivery.outcome import Outcome
+    from pyqmail.send.gathering import Batch
 
 MIN_SLOTS: Final = 120  # qmail's conf-spawn
 
@@ -52,24 +52,36 @@ def spawn(_arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
     width = read_slot_width(home, "remote")
     slots = min(max(read_concurrency(home, "remote"), MIN_SLOTS), slots_of_width(width))
     program = _foreign_program(environ)
-    deliver = (
-        in_process(home, environ) if program is None else RemoteProgram(program, environ).deliver
-    )
-    asyncio.run(RemoteSpawner(deliver, owner, slots, width).serve())
+    if program is None:
+        asyncio.run(_deliver_ourselves(home, environ, owner, slots, width))
+    else:
+        remote = RemoteProgram(program, environ)
+        asyncio.run(RemoteSpawner(remote.deliver, Gathering(1), owner, slots, width).serve())
     return SUCCESS
 
 
-def in_process(home: str, environ: Mapping[bytes, bytes]) -> Deliver:
-    """Return what delivers as our qmail-remote does, without a process for each delivery."""
+async def _deliver_ourselves(
+    home: str, environ: Mapping[bytes, bytes], owner: int, slots: int, width: int
+) -> None:
+    """Deliver as our qmail-remote does, without a process for each delivery."""
     deliverer = make_deliverer(home, environ)
 
-    async def deliver(job: Job, message: int) -> bytes:
-        host = split_address(job.forward_path)[1] or b""
-        return digest(
-            await deliverer.deliver(Delivery(host, job.reverse_path, [job.forward_path], message))
+    async def deliver(batch: Batch, message: int) -> list[bytes | None]:
+        delivery = Delivery(
+            batch.host, batch.reverse_path, batch.forward_paths, message, batch.seal
         )
+        outcome = await deliverer.deliver(delivery)
+        batch.seal()
+        return reports_of(outcome, len(batch.jobs))
 
-    return deliver
+    await RemoteSpawner(deliver, Gathering(), owner, slots, width).serve()
+    deliverer.close()
+
+
+def reports_of(outcome: Outcome, recipients: int) -> list[bytes | None]:
+    """Return the report on each recipient; None: in another transaction, this one was full."""
+    full = outcome.full
+    return [None if n in full else digest(outcome.of_one(n)) for n in range(recipients)]
 
 
 def _foreign_program(environ: Mapping[bytes, bytes]) -> bytes | None:

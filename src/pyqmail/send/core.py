@@ -265,6 +265,8 @@ class Core:
         for channel in self._ledger.channels.values():
             for number, time in channel.agenda:
                 self._ledger.emit(events.SetRetryTime(number, channel.name, int(time)))
+            for number in channel.waiting_without_pass():
+                self._ledger.emit(events.SetRetryTime(number, channel.name, int(self._ledger.now)))
         self._exited = True
         self._ledger.log(log.EXITING)
         self._ledger.emit(events.Exit())

@@ -42,7 +42,7 @@ class Deliveries:
             slot, pass_, item = turn
             message = pass_.message
             self._last += 1
-            channel.running[slot] = Delivery(self._last, pass_, item)
+            channel.running[slot] = Delivery(self._last, pass_, item, ledger.now)
             pass_.running += 1
             ledger.log(log.starting(self._last, message.number, channel.name, item.address))
             ledger.log_status()
@@ -51,6 +51,8 @@ class Deliveries:
             job = spawn.Job(slot, path, reverse_path, item.address)
             ledger.emit(events.StartDelivery(channel.name, job))
             self._passes.read_on(pass_)
+        for pass_ in channel.take_set_aside():
+            self._passes.close_if_finished(pass_)
 
     def on_reported(self, event: events.Reported) -> None:
         """Take in what a spawner says; it may say anything."""
@@ -59,7 +61,8 @@ class Deliveries:
         if slot not in channel.running:
             self._ledger.log(log.REPORT_OUT_OF_RANGE)
             return
-        delivery = channel.release(slot)
+        answered = event.report.letter in (spawn.DELIVERED, spawn.FAILED)
+        delivery = channel.release(slot, self._ledger.now, answered=answered)
         outcome = self._judge(delivery, event.report)
         self._ledger.log_status()
         delivery.pass_.running -= 1
@@ -108,7 +111,7 @@ class Deliveries:
     def abandon(self, channel: ChannelState) -> None:
         """Wait no longer for running deliveries; they are repeated after the next start."""
         for slot in list(channel.running):
-            delivery = channel.release(slot)
+            delivery = channel.release(slot, self._ledger.now, answered=False)
             delivery.pass_.retry_at = self._ledger.now
             delivery.pass_.running -= 1
             self._conclude(delivery, Outcome.OPEN)

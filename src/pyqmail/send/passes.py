@@ -151,13 +151,17 @@ class Passes:
     # The end of a pass.
 
     def close_if_finished(self, pass_: Pass) -> None:
-        """End a pass over a settled message that waits for nothing any more."""
+        """End a pass over a settled message that waits for nothing, or only for a destination."""
         message = pass_.message
-        if message.state is not State.SETTLED or not pass_.finished:
+        if message.state is not State.SETTLED or pass_.busy:
             return
         if message.passes.get(pass_.channel) is not pass_:
             return
-        if pass_.unresolved:
+        if self._ledger.channels[pass_.channel].is_aside(pass_):
+            self._end_aside(pass_)
+        elif not pass_.finished:
+            return
+        elif pass_.unresolved:
             self._end(pass_)
             agenda = self._ledger.channels[pass_.channel].agenda
             agenda.put(message.number, pass_.retry_at)
@@ -165,11 +169,26 @@ class Passes:
             pass_.reading = True  # nothing may end it twice while the answer is awaited
             self._ledger.emit(events.FinishChannel(message.number, pass_.channel))
 
+    def _end_aside(self, pass_: Pass) -> None:
+        """End a pass all of whose recipients wait for room; its message waits without it.
+
+        If others of its recipients are to be tried again later, so are these:
+        room that comes sooner must not bring those forward.
+        """
+        channel = self._ledger.channels[pass_.channel]
+        channel.wait_without_pass(pass_, in_line=not pass_.unresolved)
+        pass_.waiting.clear()
+        if not pass_.complete:
+            pass_.complete = True
+            self._ledger.emit(events.StopReading(pass_.message.number, pass_.channel))
+        self._end(pass_)
+        if pass_.unresolved:
+            channel.agenda.put(pass_.message.number, pass_.retry_at)
+
     def keep_or_postpone(self, pass_: Pass) -> None:
         """Let a first pass go on if it has begun; else it waits on disk like any other."""
-        if pass_.waiting and not (
-            pass_.running or pass_.recording or pass_.telling or pass_.unresolved
-        ):
+        aside = self._ledger.channels[pass_.channel].is_aside(pass_)
+        if pass_.waiting and not aside and not pass_.busy and not pass_.unresolved:
             pass_.waiting.clear()
             pass_.unresolved = 1
             pass_.retry_at = self._ledger.now
@@ -190,8 +209,10 @@ class Passes:
 
     def _end(self, pass_: Pass) -> None:
         del pass_.message.passes[pass_.channel]
+        channel = self._ledger.channels[pass_.channel]
+        channel.lose_pass(pass_)
         if pass_.from_disk:
-            self._ledger.channels[pass_.channel].open_passes -= 1
+            channel.open_passes -= 1
 
     # Signals.
 

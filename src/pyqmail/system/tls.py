@@ -72,7 +72,7 @@ def _load(path: str, ciphers: str | None) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_RENEGOTIATION
     try:
         # Without the function OpenSSL would ask for a passphrase on the terminal.
-        context.load_cert_chain(path, password=_no_passphrase)
+        context.load_cert_chain(path, password=no_passphrase)
         if ciphers:
             context.set_ciphers(ciphers)
     except (OSError, ValueError) as error:
@@ -113,7 +113,8 @@ def _rehearse(path: str, server: ssl.SSLContext) -> str | None:
     return None
 
 
-def _no_passphrase() -> bytes:
+def no_passphrase() -> bytes:
+    """Say that nobody is there to be asked."""
     raise ValueError("the key is locked by a passphrase")
 
 
@@ -147,11 +148,36 @@ class SecurableStream:
         self._tls.write(data)  # the memory takes all
         await self._flush()
 
-    async def start_tls(self, context: ssl.SSLContext) -> None:
-        """Speak TLS from here on, as a server; raise OSError if the handshake fails."""
+    async def start_tls(self, context: ssl.SSLContext, server: str | None = None) -> None:
+        """Speak TLS from here on; raise OSError if the handshake fails.
+
+        The context says whether we are server or client; a client tells the
+        name `server` of whom it asked for.
+        """
         self._incoming.write(self._take_received())
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        serves = context.protocol is ssl.PROTOCOL_TLS_SERVER
+        self._tls = context.wrap_bio(
+            self._incoming, self._outgoing, server_side=serves, server_hostname=server
+        )
         await self._go_on(self._tls.do_handshake)
+
+    def peer_certificate(self) -> dict[str, object]:
+        """Return what ssl.SSLObject.getpeercert() gives; empty if nothing was verified."""
+        certificate = None if self._tls is None else self._tls.getpeercert()
+        return dict(certificate or {})
+
+    def last_words(self, data: bytes) -> bytes:
+        """Return the bytes to send for `data` and the end of TLS, for who will wait for no answer.
+
+        Empty if TLS is in no state to say anything.
+        """
+        if self._tls is None:
+            return data
+        with suppress(ssl.SSLError):
+            if data:
+                self._tls.write(data)
+            self._tls.unwrap()
+        return self._outgoing.read()
 
     async def end_tls(self) -> None:
         """Say that nothing more will come, if it is TLS that is spoken and anybody listens."""

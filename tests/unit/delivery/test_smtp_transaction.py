@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pyqmail.delivery.conversation import Conversation, Patience
+from pyqmail.delivery.outcome import Outcome
 from pyqmail.delivery.outgoing import OutgoingMessage
-from pyqmail.delivery.smtp_transaction import Envelope, Outcome, Transaction
+from pyqmail.delivery.smtp_transaction import Envelope, Transaction
 from pyqmail.protocol.smtp.client import ClientSession
 
 if TYPE_CHECKING:
+    import ssl
     from pathlib import Path
 
 HOST = b"192.0.2.1"
 DIED = b"ZConnected to 192.0.2.1 but connection died. (#4.4.2)\n"
 ONE = Envelope(b"s@x.example", [b"a@y.example"])
 TWO = Envelope(b"s@x.example", [b"a@y.example", b"b@y.example"])
-PHASES = ("greeting", "hello", "sender", "recipient", "data", "message")
+HELLO = b"250 far\r\n"
+PHASES = ("sender", "recipient", "data", "message")
 WELL = {
-    "greeting": b"220 far ESMTP\r\n",
-    "hello": b"250 far\r\n",
     "sender": b"250 ok\r\n",
     "recipient": b"250 ok\r\n",
     "data": b"354 go\r\n",
@@ -46,18 +48,31 @@ class ScriptedStream:
     async def write(self, data: bytes) -> None:
         self.sent += data
 
+    async def start_tls(self, context: ssl.SSLContext, server: str | None = None) -> None:
+        raise NotImplementedError(context, server)
+
+
+def greeted_session(hello: bytes = HELLO) -> ClientSession:
+    session = ClientSession(b"me.example")
+    session.receive_data(b"220 far\r\n" + hello)
+    while session.next_answer():
+        session.data_to_send()
+    return session
+
 
 def run(
     replies: list[bytes | None],
     envelope: Envelope = ONE,
     message: bytes = b"hello\n",
     patience: float = 60,
+    hello: bytes = HELLO,
 ) -> tuple[Outcome, bytes]:
     descriptor = os.memfd_create("message")
     os.write(descriptor, message)
     os.lseek(descriptor, 0, os.SEEK_SET)
     stream = ScriptedStream(replies)
-    transaction = Transaction(stream, ClientSession(b"me.example"), HOST, patience)
+    conversation = Conversation(stream, greeted_session(hello), Patience(patience))
+    transaction = Transaction(conversation, HOST)
     try:
         outcome = asyncio.run(transaction.run(envelope, OutgoingMessage(descriptor)))
     finally:
@@ -67,9 +82,7 @@ def run(
 
 def script(phase: str, reply: bytes | None) -> list[bytes | None]:
     """Return replies that are well up to a phase, and this one there."""
-    before: list[bytes | None] = [WELL[each] for each in PHASES[: PHASES.index(phase)]]
-    again = [reply] if phase == "hello" else []  # EHLO, then HELO
-    return [*before, reply, *again]
+    return [*(WELL[each] for each in PHASES[: PHASES.index(phase)]), reply]
 
 
 def test_a_message_is_accepted() -> None:
@@ -77,10 +90,7 @@ def test_a_message_is_accepted() -> None:
 
     report = b"K192.0.2.1 accepted message.\nRemote host said: 250 ok 77\n"
     assert outcome == Outcome([b"r"], report)
-    assert sent == (
-        b"EHLO me.example\r\nMAIL FROM:<s@x.example>\r\nRCPT TO:<a@y.example>\r\nDATA\r\n"
-        b"hello\r\n.\r\n"
-    )
+    assert sent == (b"MAIL FROM:<s@x.example>\r\nRCPT TO:<a@y.example>\r\nDATA\r\nhello\r\n.\r\n")
 
 
 ELSEWHERE, HERE = True, False
@@ -90,10 +100,6 @@ SAID = b".\nRemote host said: %b no\n"
 @pytest.mark.parametrize(
     ("phase", "code", "report", "elsewhere"),
     [
-        ("greeting", b"421", b"ZConnected to 192.0.2.1 but greeting failed" + SAID, ELSEWHERE),
-        ("greeting", b"554", b"ZConnected to 192.0.2.1 but greeting failed" + SAID, ELSEWHERE),
-        ("hello", b"421", b"ZConnected to 192.0.2.1 but my name was rejected" + SAID, ELSEWHERE),
-        ("hello", b"550", b"ZConnected to 192.0.2.1 but my name was rejected" + SAID, ELSEWHERE),
         ("sender", b"421", b"ZConnected to 192.0.2.1 but sender was rejected" + SAID, ELSEWHERE),
         ("sender", b"451", b"ZConnected to 192.0.2.1 but sender was rejected" + SAID, HERE),
         ("sender", b"550", b"DConnected to 192.0.2.1 but sender was rejected" + SAID, HERE),
@@ -138,12 +144,7 @@ def test_what_an_accident_leads_to(phase: str, accident: bytes | None) -> None:
 def test_each_recipient_has_a_report(
     codes: tuple[bytes, bytes], reports: tuple[bytes, bytes], report: bytes
 ) -> None:
-    replies = [
-        WELL["greeting"],
-        WELL["hello"],
-        WELL["sender"],
-        *(code + b" x\r\n" for code in codes),
-    ]
+    replies = [WELL["sender"], *(code + b" x\r\n" for code in codes)]
 
     outcome, sent = run([*replies, WELL["data"], WELL["message"]], TWO)
 
@@ -171,7 +172,8 @@ def test_a_message_without_its_last_line_end_is_not_ended() -> None:
 
 def test_a_message_that_cannot_be_read_waits(tmp_path: Path) -> None:
     descriptor = os.open(tmp_path, os.O_RDONLY)  # a directory
-    transaction = Transaction(ScriptedStream(list(WELL.values())), ClientSession(b"me"), HOST, 60)
+    stream = ScriptedStream(list(WELL.values()))
+    transaction = Transaction(Conversation(stream, greeted_session(), Patience()), HOST)
 
     outcome = asyncio.run(transaction.run(ONE, OutgoingMessage(descriptor)))
 
@@ -192,7 +194,7 @@ def test_a_message_that_cannot_be_read_waits(tmp_path: Path) -> None:
 def test_what_a_host_offers_is_used(extensions: bytes, message: bytes, parameters: bytes) -> None:
     hello = b"250-far\r\n250-" + extensions + b"\r\n250 HELP\r\n"
 
-    _, sent = run([*({**WELL, "hello": hello}).values()], message=message)
+    _, sent = run(list(WELL.values()), message=message, hello=hello)
 
     assert b"MAIL FROM:<s@x.example>" + parameters + b"\r\n" in sent
 
@@ -200,16 +202,16 @@ def test_what_a_host_offers_is_used(extensions: bytes, message: bytes, parameter
 def test_an_address_beyond_ascii_asks_for_smtputf8() -> None:
     hello = b"250-far\r\n250 SMTPUTF8\r\n"
 
-    _, sent = run([*({**WELL, "hello": hello}).values()], Envelope(b"", [b"\xc3\xa4@y"]))
+    _, sent = run(list(WELL.values()), Envelope(b"", [b"\xc3\xa4@y"]), hello=hello)
 
     assert b"MAIL FROM:<> SMTPUTF8\r\n" in sent
 
 
 def test_with_pipelining_a_refused_recipient_gets_no_message() -> None:
     hello = b"250-far\r\n250 PIPELINING\r\n"
-    replies: list[bytes | None] = [WELL["greeting"], hello, b"250 ok\r\n550 no\r\n354 go\r\n"]
+    replies: list[bytes | None] = [b"250 ok\r\n550 no\r\n354 go\r\n", b"554 nobody\r\n"]
 
-    outcome, sent = run(replies)
+    outcome, sent = run(replies, hello=hello)
 
     assert outcome.message == b"DGiving up on 192.0.2.1.\n"
     assert b"hello" not in sent
