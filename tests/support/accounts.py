@@ -52,12 +52,12 @@ def accounts() -> Iterator[None]:
     os.chmod(FOLDER, 0o755)
     in_use = os.open(f"{FOLDER}/in-use", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        with _changing():
+        with changing():
             _make_missing()
             fcntl.flock(in_use, fcntl.LOCK_SH)
         yield
     finally:
-        with _changing():
+        with changing():
             _leave(in_use)
         os.close(in_use)
 
@@ -91,7 +91,7 @@ def homes_of_our_own() -> Iterator[None]:
 
 
 @contextmanager
-def _changing() -> Iterator[None]:
+def changing() -> Iterator[None]:
     """Let one process at a time make or remove accounts."""
     with _locked("changing"):
         yield

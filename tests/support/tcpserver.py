@@ -22,9 +22,15 @@ class TcpServer:
     """`start()` it; it answers on `port`, and `lines()` is its log so far."""
 
     def __init__(
-        self, program: str, folder: Path, environ: Mapping[str, str] | None = None
+        self,
+        program: str,
+        folder: Path,
+        environ: Mapping[str, str] | None = None,
+        *,
+        work: str | None = None,
     ) -> None:
         self._program = program
+        self._work = work
         self._log = folder / "log"
         self._environ = dict(environ or {})
         self.port = 0
@@ -40,6 +46,7 @@ class TcpServer:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=environ,
+                cwd=self._work,
                 start_new_session=True,
             )
         assert self.process.stdout is not None  # it is a pipe
