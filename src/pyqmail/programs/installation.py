@@ -15,6 +15,7 @@ from pyqmail.home.findings import ERROR, mend
 from pyqmail.home.setup import setup as make_home
 from pyqmail.home.system_setup import setup_system
 from pyqmail.programs.homes import AsJson, Home, path_of_new, visit
+from pyqmail.programs.operation import compile_rules
 from pyqmail.programs.run import program_names
 from pyqmail.programs.tables import show
 
@@ -65,6 +66,7 @@ def setup(
 def _make_system_home(path: str, host: bytes, prefix: str | None) -> None:
     for line in setup_system(path, host, program_names(), prefix):
         print(line)
+    compile_rules(path)
     print(f"{path} is the system's home for {os.fsdecode(host)}.")
     command = shlex.quote(f"{path}/bin/qmailctl")
     print(f"Next: {command} check; {command} start")
