@@ -180,6 +180,50 @@ def test_a_pause_keeps_letters_and_a_stop_ends_it(home: SystemHome) -> None:
     home.wait(lambda: not home.processes(), f"these go on: {home.processes()}")
 
 
+def status_of(pid: int) -> dict[str, str]:
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+        fields = (line.rstrip("\n").partition(":\t") for line in file)
+        return {name: value for name, _, value in fields}
+
+
+def test_what_a_process_has_given_up_it_cannot_get_back(home: SystemHome) -> None:
+    ctl(home, "start")
+    home.wait(lambda: runs(home), f"not all runs: {users_of(home)}")
+
+    for title, role in USERS.items():
+        for pid in home.processes()[title]:
+            # qmail-queued gives up what is left before it listens, the others before they greet.
+            home.wait(lambda pid=pid: "Cap" in str(status_of(pid)), "it is gone")
+            status, uid = status_of(pid), os.stat(f"/proc/{pid}").st_uid
+            qmail = str(home.account("qmailq").pw_gid)
+            assert set(status["Uid"].split()) == {str(uid)}, title
+            assert set(status["Gid"].split()) == {qmail}, title
+            assert status["Groups"].split() == [qmail], title
+            if role != "root":
+                assert int(status["CapPrm"], 16) == int(status["CapEff"], 16) == 0, title
+            # What users' .qmail files run may be set-uid: not in the line of qmail-lspawn.
+            wanted = "0" if title == "qmail-lspawn" else "1"
+            home.wait(lambda pid=pid, wanted=wanted: status_of(pid)["NoNewPrivs"] == wanted, title)
+    ctl(home, "stop")
+
+
+def test_the_program_of_a_user_may_be_set_uid(home: SystemHome) -> None:
+    path = f"{home.home_of('aku')}/.qmail-rights"
+    with open(path, "w", encoding="ascii") as file:
+        file.write("|grep NoNewPrivs /proc/self/status > rights; id > who; ulimit -c > core\n")
+    os.chown(path, home.account("aku").pw_uid, home.account("aku").pw_gid)
+    ctl(home, "start")
+
+    home.run("qmail-inject", f"{PREFIX}aku-rights", text="\n", user="aku")
+
+    folder = home.home_of("aku")
+    home.wait(lambda: letters(f"{folder}/core") != "", "it did not run")
+    assert letters(f"{folder}/rights").split() == ["NoNewPrivs:", "0"]
+    assert f"({PREFIX}aku)" in letters(f"{folder}/who")
+    assert "qmail" not in letters(f"{folder}/who").replace(PREFIX, "", 9).partition("groups=")[2]
+    ctl(home, "stop")
+
+
 def test_an_ordinary_user_is_told_to_be_root(home: SystemHome) -> None:
     done = home.run("qmailctl", "stop", user="aku")
 

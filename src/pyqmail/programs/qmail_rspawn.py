@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import sys
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.concurrency import read_concurrency, read_slot_width
@@ -22,6 +23,7 @@ from pyqmail.protocol.spawn import slots_of_width
 from pyqmail.queue.tcpto import clear_table
 from pyqmail.send.remote_program import RemoteProgram, digest
 from pyqmail.send.remote_spawner import RemoteSpawner
+from pyqmail.system import confinement
 from pyqmail.system.processes import set_title
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from pyqmail.protocol.spawn import Job
     from pyqmail.send.remote_spawner import Deliver
 
+# Names of hosts and servers, certificates, libraries, random numbers.
+_OF_THE_MACHINE: Final = ("/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/usr")
 MIN_SLOTS: Final = 120  # qmail's conf-spawn
 
 
@@ -52,11 +56,22 @@ def spawn(_arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
     width = read_slot_width(home, "remote")
     slots = min(max(read_concurrency(home, "remote"), MIN_SLOTS), slots_of_width(width))
     program = _foreign_program(environ)
+    confinement.forbid_core_dumps()
+    if program is None:  # a program of others may need rights of its own
+        _confine(home)
     deliver = (
         in_process(home, environ) if program is None else RemoteProgram(program, environ).deliver
     )
     asyncio.run(RemoteSpawner(deliver, owner, slots, width).serve())
     return SUCCESS
+
+
+def _confine(home: str) -> None:
+    """Reach what deliveries need, and nothing else of the machine."""
+    confinement.forbid_new_privileges()
+    readable = [*_OF_THE_MACHINE, *sys.path, os.path.dirname(sys.executable)]
+    readable += [f"{home}/control", f"{home}/queue/mess"]
+    confinement.confine(readable, [f"{home}/queue/lock"])
 
 
 def in_process(home: str, environ: Mapping[bytes, bytes]) -> Deliver:
