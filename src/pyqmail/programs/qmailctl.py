@@ -19,7 +19,7 @@ from pyqmail.home import credentials, mailboxes
 from pyqmail.home.ownership import become_owner, require_queue
 from pyqmail.home.running import run_home
 from pyqmail.message.date import rfc822_date
-from pyqmail.programs import installation, operation
+from pyqmail.programs import installation, migration, operation
 from pyqmail.programs.homes import AsJson, Home
 from pyqmail.programs.homes import path_of as _home
 from pyqmail.programs.homes import visit as _visit
@@ -49,6 +49,7 @@ app.add_typer(user_app, name="user")
 app.add_typer(queue_app, name="queue")
 installation.register(app)
 operation.register(app, queue_app)
+migration.register(app)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What comes before the @.")]
 
