@@ -117,6 +117,8 @@ class Service:
 
     def _launch(self) -> Process | None:
         """Start the program in the background, with its words in the system's log."""
+        if not os.path.exists(self._program):
+            raise PermanentFailure(os.fsencode(f"nothing starts {self._home}: run qmailctl setup"))
         logger = subprocess.Popen(
             [f"{self._home}/bin/splogger", self._log],
             stdin=subprocess.PIPE,
@@ -193,4 +195,4 @@ def _delivery_program(home: str) -> str:
     for name in (f"{SUPERVISE}/{SEND}/run", "rc"):
         if os.path.isfile(os.path.join(home, name)):
             return os.path.join(home, name)
-    raise PermanentFailure(os.fsencode(f"nothing starts {home}: run qmailctl setup"))
+    return os.path.join(home, "rc")  # as the tutorials have it; if it is missing, start() says so

@@ -176,9 +176,9 @@ def _texts(home: str, prefix: str) -> Iterator[tuple[str, str, int]]:
     yield "services/init.d/qmail", _INIT.format(qmailctl=qmailctl), _PROGRAM
 
 
-def written(home: str) -> Iterator[str]:
-    """Yield the names of all files that `write_service_files()` writes."""
-    yield from (name for name, _, _ in _texts(home, ""))
+def texts(home: str, prefix: str) -> dict[str, bytes]:
+    """Return what `write_service_files()` writes, by the names below the home."""
+    return {name: os.fsencode(text) for name, text, _ in _texts(home, prefix)}
 
 
 def folders() -> Iterator[str]:
