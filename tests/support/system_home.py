@@ -44,9 +44,10 @@ def why_not() -> str | None:
 class SystemHome:
     """Use it as a context: made on entry, with `users`; stopped and removed on exit."""
 
-    def __init__(self, *users: str) -> None:
+    def __init__(self, *users: str, made: bool = True) -> None:
         self._users = users
-        self.top = self.path = ""
+        self._made = made
+        self.top = self.path = self.said = ""
         self.port = 0  # of its SMTP server, for who wants one
 
     def __enter__(self) -> Self:
@@ -55,16 +56,20 @@ class SystemHome:
         self.path = f"{self.top}/qmail"
         try:
             with accounts.changing():
-                done = self.setup("--prefix", PREFIX)
+                if self._made:
+                    self._make()
                 for name in self._users:
                     self._add_user(name)
-            assert done.returncode == 0, done.stderr
         except BaseException:
             self.__exit__()
             raise
+        return self
+
+    def _make(self) -> None:
+        done = self.setup("--prefix", PREFIX)
+        assert done.returncode == 0, done.stderr
         self.said = done.stdout
         self.write("control/smtproutes", ":127.0.0.1:1\n")
-        return self
 
     def __exit__(self, *_exception: object) -> None:
         self.kill_all()
