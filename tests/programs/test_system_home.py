@@ -301,3 +301,68 @@ def test_programs_of_another_qmail_stay_and_are_named(home: SystemHome) -> None:
     os.unlink(path)
     assert home.setup().returncode == 0
     assert os.readlink(path) == "pyqmail"
+
+
+def test_sendmail_of_the_machine_becomes_ours_and_theirs_again(home: SystemHome) -> None:
+    # Only in a name space of its own, where /usr is a copy that can be changed.
+    script = f"""
+        set -e
+        mkdir {home.top}/usr && mount -t tmpfs none {home.top}/usr
+        mkdir {home.top}/usr/changes {home.top}/usr/work
+        mount -t overlay none /usr \
+            -o lowerdir=/usr,upperdir={home.top}/usr/changes,workdir={home.top}/usr/work
+        rm -f /usr/sbin/sendmail
+        echo theirs > /usr/sbin/sendmail
+        {home.path}/bin/qmailctl setup --sendmail && readlink /usr/sbin/sendmail &&
+        {home.path}/bin/qmailctl setup --sendmail --undo && cat /usr/sbin/sendmail
+    """
+    before = os.path.lexists("/usr/lib/sendmail")
+
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=home.environ(),
+    )
+
+    lines = done.stdout.splitlines()
+    assert f"{home.path}/bin/sendmail" in lines, done.stderr
+    assert lines[-1] == "theirs"
+    assert os.path.lexists("/usr/lib/sendmail") == before
+
+
+def test_what_is_uninstalled_leaves_mail_queue_and_what_people_wrote(home: SystemHome) -> None:
+    home.write("boot/mine", "#!/bin/sh\n")
+    with open(f"{home.path}/queue/mess/0/23", "w", encoding="ascii") as file:
+        file.write("a letter\n")
+
+    done = home.run("qmailctl", "setup", "--uninstall")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    left = set(os.listdir(home.path))
+    assert (
+        {"alias", "boot", "control", "queue", "users"}
+        <= left
+        <= {
+            *(
+                "alias",
+                "boot",
+                "control",
+                "queue",
+                "users",
+                "supervise",
+                "services",
+                "tcp.smtp",
+                "rc",
+            )
+        }
+    )
+    assert os.listdir(f"{home.path}/boot") == ["mine"]
+    assert os.path.exists(f"{home.path}/queue/mess/0/23")
+    assert f"userdel {PREFIX}qmailq" in done.stdout
+
+    os.unlink(f"{home.path}/boot/mine")
+    os.unlink(f"{home.path}/queue/mess/0/23")
+    assert home.setup().returncode == 0
+    assert findings(home) == set()

@@ -86,19 +86,21 @@ def empty_home(name: str) -> str:
 @contextmanager
 def homes_of_our_own() -> Iterator[None]:
     """Keep all other test processes out of the users' homes while this lasts."""
-    with _locked("homes"):
+    with locked("homes"):
         yield
 
 
 @contextmanager
 def changing() -> Iterator[None]:
     """Let one process at a time make or remove accounts."""
-    with _locked("changing"):
+    with locked("changing"):
         yield
 
 
 @contextmanager
-def _locked(name: str) -> Iterator[None]:
+def locked(name: str) -> Iterator[None]:
+    """Keep all other test processes away from what `name` stands for while this lasts."""
+    os.makedirs(FOLDER, exist_ok=True)
     lock = os.open(f"{FOLDER}/{name}", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)

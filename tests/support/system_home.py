@@ -6,6 +6,7 @@ has, so that nobody waits for anybody.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -43,9 +44,11 @@ def why_not() -> str | None:
 class SystemHome:
     """Use it as a context: made on entry, with `users`; stopped and removed on exit."""
 
-    def __init__(self, *users: str) -> None:
+    def __init__(self, *users: str, made: bool = True) -> None:
         self._users = users
-        self.top = self.path = ""
+        self._made = made
+        self.top = self.path = self.said = ""
+        self.port = 0  # of its SMTP server, for who wants one
 
     def __enter__(self) -> Self:
         self.top = tempfile.mkdtemp(prefix="system.")
@@ -53,16 +56,20 @@ class SystemHome:
         self.path = f"{self.top}/qmail"
         try:
             with accounts.changing():
-                done = self.setup("--prefix", PREFIX)
+                if self._made:
+                    self._make()
                 for name in self._users:
                     self._add_user(name)
-            assert done.returncode == 0, done.stderr
         except BaseException:
             self.__exit__()
             raise
+        return self
+
+    def _make(self) -> None:
+        done = self.setup("--prefix", PREFIX)
+        assert done.returncode == 0, done.stderr
         self.said = done.stdout
         self.write("control/smtproutes", ":127.0.0.1:1\n")
-        return self
 
     def __exit__(self, *_exception: object) -> None:
         self.kill_all()
@@ -115,7 +122,7 @@ class SystemHome:
             text=True,
             timeout=60,
             check=False,
-            env=self.environ(),
+            env=self.environ(**({"USER": PREFIX + user} if user else {})),
             cwd="/",
             user=entry.pw_uid if entry else None,
             group=entry.pw_gid if entry else None,
@@ -131,24 +138,37 @@ class SystemHome:
     # Processes.
 
     def processes(self) -> dict[str, list[int]]:
-        """Return the processes of this home, by their titles, with the user of each."""
+        """Return the processes of this home, by the first word of their titles."""
+        uids = {self._uid_of(role) for role in (*FAMILY, *self._users)}
         found: dict[str, list[int]] = {}
         for name in os.listdir("/proc"):
-            if name.isdigit() and (title := self._title(name)):
+            if not name.isdigit() or int(name) == os.getpid():
+                continue
+            try:
+                title = self._title(f"/proc/{name}", uids)
+            except OSError:
+                continue  # it has ended
+            if title:
                 found.setdefault(title.split(" ")[0], []).append(int(name))
         return found
 
-    def _title(self, pid: str) -> str:
-        """Return the title of a process of this home; nothing for others."""
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                ours = os.fsencode(self.path) in file.read()
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                title = file.read().replace(b"\0", b" ").decode("latin-1").strip()
-        except OSError:
-            return ""
-        uids = {self._uid_of(role) for role in (*FAMILY, *self._users)}
-        return title if ours or os.stat(f"/proc/{pid}").st_uid in uids else ""
+    def _title(self, process: str, uids: set[int]) -> str:
+        """Return the title of a process of this home; nothing for others, and for remains."""
+        home = os.fsencode(self.path)
+        with open(f"{process}/cmdline", "rb") as file:
+            title = file.read()
+        if os.stat(process).st_uid not in uids and home not in title:
+            with open(f"{process}/environ", "rb") as file:
+                # A process that has a title has no environment to show any more.
+                place = os.fsencode(os.readlink(f"{process}/cwd"))
+                if home not in file.read() and not place.startswith(home):
+                    return ""
+        return title.replace(b"\0", b" ").decode("latin-1").strip()
+
+    def title_of(self, pid: int) -> str:
+        """Return what lists of processes show for a process."""
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().replace(b"\0", b" ").decode("latin-1").strip()
 
     def _uid_of(self, role: str) -> int:
         try:
@@ -160,7 +180,7 @@ class SystemHome:
         """End all processes of the home, as nobody should."""
         for pids in self.processes().values():
             for pid in pids:
-                if pid != os.getpid():
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
 
     def wait(self, enough: Callable[[], bool], complaint: str) -> None:

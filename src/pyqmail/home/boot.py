@@ -28,13 +28,19 @@ _DELIVERIES: Final = {
 
 def write_boot_scripts(home: str) -> None:
     """Write the scripts of boot that are not there yet."""
-    scripts = {f"boot/{name}": delivery for name, delivery in _DELIVERIES.items()}
-    for name, delivery in _DELIVERIES.items():
-        scripts[f"boot/{name}+df"] = f"{_DOT_FORWARD}\n{delivery}"
-    for name, delivery in scripts.items():
+    for name, text in scripts(home).items():
         path = os.path.join(home, name)
         if not os.path.lexists(path):
-            files.replace_durably(path, boot_script(home, delivery), _MODE)
+            files.replace_durably(path, text, _MODE)
+
+
+def scripts(home: str) -> dict[str, bytes]:
+    """Return the scripts of boot by their names below the home."""
+    texts = {}
+    for name, delivery in _DELIVERIES.items():
+        texts[f"boot/{name}"] = boot_script(home, delivery)
+        texts[f"boot/{name}+df"] = boot_script(home, f"{_DOT_FORWARD}\n{delivery}")
+    return texts
 
 
 def write_rc(home: str) -> None:

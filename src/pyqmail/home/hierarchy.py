@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.launchers import LAUNCHER
+from pyqmail.home import service_files
 from pyqmail.queue import layout
 from pyqmail.system import files
 
@@ -61,6 +62,9 @@ def folders() -> Iterator[Place]:
         yield Place(name, FOLDER, "root", FOLDER_MODE)
     yield Place("alias", FOLDER, "alias", ALIAS_MODE)
     yield Place("run", FOLDER, "qmailq", FOLDER_MODE)
+    for name in service_files.folders():
+        role = "qmaill" if name in service_files.LOG_FOLDERS else "root"
+        yield Place(name, FOLDER, role, FOLDER_MODE)
 
 
 def queue_places() -> Iterator[Place]:

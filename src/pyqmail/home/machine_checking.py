@@ -12,7 +12,7 @@ import pyqmail
 from pyqmail.control.files import read_line
 from pyqmail.home.findings import ERROR, NOTE, WARNING, Finding
 from pyqmail.queue import layout
-from pyqmail.system import ports
+from pyqmail.system import confinement, ports
 from pyqmail.system.dns import DnsResolver, DnsTrouble, servers_in
 
 if TYPE_CHECKING:
@@ -132,10 +132,20 @@ def _own_addresses() -> list[str]:
     return own_addresses()
 
 
+def check_confinement() -> Finding:
+    """Say what keeps the processes in their places, beyond their users."""
+    reason = confinement.why_no_landlock()
+    if reason is not None:
+        return Finding(NOTE, "Landlock", f"is not active: {reason}")
+    version = confinement.kernel_landlock()
+    return Finding(NOTE, "Landlock", f"is active for qmail-rspawn: version {version} of the kernel")
+
+
 def check_machine(home: str, *, private: bool) -> Iterator[Finding]:
     """Yield what the machine has wrong; a private home is used without a network, too."""
     yield from check_clock(home, time.time())
     yield from check_disk(home)
     if not private:
         yield from check_port(SMTP_PORT)
+        yield check_confinement()
         yield from check_dns(home)

@@ -17,6 +17,7 @@ from pyqmail.home import configuration, family, hierarchy
 from pyqmail.home.boot import write_boot_scripts
 from pyqmail.home.launchers import write_launchers
 from pyqmail.home.ownership import acting_as, require_programs, require_way
+from pyqmail.home.service_files import write_service_files
 from pyqmail.home.setup import ALIASES, make_empty_file, require_path, write_controls
 from pyqmail.queue.layout import make_queue
 from pyqmail.system import files
@@ -51,6 +52,7 @@ def setup_system(
         make_empty_file(os.path.join(home, "alias", name))
     write_boot_scripts(home)
     write_launchers(home, programs)
+    write_service_files(home, prefix)
     make_queue(home, roles)
     for place in hierarchy.places(home):
         hierarchy.put_right(home, roles, place)

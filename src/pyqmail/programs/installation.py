@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pyqmail.control.roles import roles_of
 from pyqmail.errors import PERMANENT, PermanentFailure
-from pyqmail.home import checking
+from pyqmail.home import checking, sendmail_links
 from pyqmail.home.findings import ERROR, mend
+from pyqmail.home.ownership import become_owner, require_home
+from pyqmail.home.removal import remove_programs
 from pyqmail.home.setup import setup as make_home
 from pyqmail.home.system_setup import setup_system
-from pyqmail.programs.homes import AsJson, Home, path_of_new, visit
+from pyqmail.programs.homes import AsJson, Home, path_of, path_of_new, visit
+from pyqmail.programs.operation import compile_rules
 from pyqmail.programs.run import program_names
 from pyqmail.programs.tables import show
+
+_NO_HOST = "Missing option '--host'."
 
 if TYPE_CHECKING:
     from pyqmail.home.findings import Finding
@@ -28,8 +34,10 @@ def register(app: typer.Typer) -> None:
     app.command()(check)
 
 
-def setup(
-    host: Annotated[str, typer.Option("--host", metavar="NAME", help="This host's full name.")],
+def setup(  # noqa: PLR0913  options
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="NAME", help="This host's full name.")
+    ] = None,
     home: Home = None,
     user: Annotated[
         str | None, typer.Option("--user", metavar="ACCOUNT", help="Who shall own it.")
@@ -46,8 +54,22 @@ def setup(
             help="What the names of a system home's accounts begin with.",
         ),
     ] = None,
+    sendmail: Annotated[
+        bool, typer.Option("--sendmail", help="Put ours in the place of the machine's sendmail.")
+    ] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="With --sendmail: put back what was there.")
+    ] = False,
+    uninstall: Annotated[
+        bool, typer.Option("--uninstall", help="Remove the programs; mail and queue stay.")
+    ] = False,
 ) -> None:
     """Make a home, or complete one: a private one, or the system's."""
+    if sendmail or uninstall:
+        _change_machine(path_of(home), sendmail=sendmail, undo=undo, uninstall=uninstall)
+        return
+    if host is None:
+        raise typer.BadParameter(_NO_HOST)
     path = path_of_new(home)
     if system:
         if user is not None:
@@ -62,9 +84,28 @@ def setup(
     print(f"Next: {command} user add NAME; {command} run")
 
 
+def _change_machine(path: str, *, sendmail: bool, undo: bool, uninstall: bool) -> None:
+    """Replace sendmail, or take it back, or remove the programs."""
+    require_home(path)
+    private = roles_of(path).private
+    if private and sendmail:
+        raise PermanentFailure(b"the machine's sendmail is for a system home")
+    if private:
+        become_owner(path)
+    elif os.geteuid() != 0:
+        raise PermanentFailure(os.fsencode(f"{path} is the system's: run this as root"))
+    if uninstall:
+        lines = remove_programs(path)
+    else:
+        lines = sendmail_links.restore(path) if undo else sendmail_links.replace(path)
+    for line in lines or ["Nothing is to do."]:
+        print(line)
+
+
 def _make_system_home(path: str, host: bytes, prefix: str | None) -> None:
     for line in setup_system(path, host, program_names(), prefix):
         print(line)
+    compile_rules(path)
     print(f"{path} is the system's home for {os.fsdecode(host)}.")
     command = shlex.quote(f"{path}/bin/qmailctl")
     print(f"Next: {command} check; {command} start")

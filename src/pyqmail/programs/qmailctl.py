@@ -19,7 +19,7 @@ from pyqmail.home import credentials, mailboxes
 from pyqmail.home.ownership import become_owner, require_queue
 from pyqmail.home.running import run_home
 from pyqmail.message.date import rfc822_date
-from pyqmail.programs import installation
+from pyqmail.programs import installation, migration, operation
 from pyqmail.programs.homes import AsJson, Home
 from pyqmail.programs.homes import path_of as _home
 from pyqmail.programs.homes import visit as _visit
@@ -44,10 +44,12 @@ app = typer.Typer(
     context_settings=_HELP,
 )
 user_app = typer.Typer(help="The users of a private home.", no_args_is_help=True)
-queue_app = typer.Typer(help="The messages that wait.", no_args_is_help=True)
+queue_app = typer.Typer(help="The messages that wait.")
 app.add_typer(user_app, name="user")
 app.add_typer(queue_app, name="queue")
 installation.register(app)
+operation.register(app, queue_app)
+migration.register(app)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What comes before the @.")]
 
