@@ -9,7 +9,7 @@ import socket
 from letters import Surprise
 
 LOOPBACK = "127.0.0.1"
-USUAL_PORTS = {"smtp": 2525, "submission": 2587, "smtps": 2465}
+USUAL_PORTS = {"smtp": 2525, "submission": 2587, "smtps": 2465, "pop3": 2110, "pop3s": 2995}
 PATIENCE = 30  # seconds for each answer
 
 # What is typed, and the whole line that must come back; None where a message goes on.

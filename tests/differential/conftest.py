@@ -7,12 +7,12 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.differential.deviations import DEVIATIONS
+from tests.differential.deviations import DEVIATIONS, POP3_EXTENSIONS
 from tests.support.accounts import accounts, homes_of_our_own, why_not
 from tests.support.launchers import launcher_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 # Programs whose cases are sessions: those that serve, and those that stand before a server.
 SESSIONS = ("smtpd", "qmtpd", "qmqpd")
@@ -31,20 +31,32 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             known = cases(scenarios=False)
             chosen = [case for case in known if case.id.rpartition("-")[0] in prefixes]
             metafunc.parametrize(argument, chosen)
+    if "pop3_session" in metafunc.fixturenames:
+        sessions = [
+            _case(vector, POP3_EXTENSIONS)
+            for vector in vectors(scenarios=False)
+            if vector["id"].startswith(("popup-", "pop3d-"))
+        ]
+        metafunc.parametrize("pop3_session", sessions)
 
 
 def cases(*, scenarios: bool) -> list[Any]:
     """Return one parameter for each recorded case."""
+    return [_case(vector, DEVIATIONS) for vector in vectors(scenarios=scenarios)]
+
+
+def vectors(*, scenarios: bool) -> list[dict[str, Any]]:
+    """Return all recorded cases."""
     found = []
     for name in sorted(os.listdir(VECTORS)):
         if name.startswith("scenarios") == scenarios:
             with open(f"{VECTORS}/{name}", encoding="utf-8") as file:
-                found += [_case(json.loads(line)) for line in file]
+                found += [json.loads(line) for line in file]
     return found
 
 
-def _case(vector: dict[str, Any]) -> Any:
-    reason = DEVIATIONS.get(vector["id"])
+def _case(vector: dict[str, Any], deviations: Mapping[str, str]) -> Any:
+    reason = deviations.get(vector["id"])
     marks = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
     if any(account.startswith("mv") for account in vector.get("needs", [])):
         # The scenarios change the homes of these users: one worker runs all of them.

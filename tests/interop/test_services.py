@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.private_home import HOST, QMAILCTL, PrivateHome, lives, why_not
+from tests.support.private_home import HOST, NO_SERVICES, QMAILCTL, PrivateHome, lives, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,8 @@ pytestmark = [
     pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
 ]
 
-ANYWHERE = tuple(f"--listen={name}=127.0.0.1:0" for name in ("smtp", "submission", "smtps"))
+NAMES = ("smtp", "submission", "smtps", "pop3", "pop3s")
+ANYWHERE = tuple(f"--listen={name}=127.0.0.1:0" for name in NAMES)
 LETTER = b"Subject: hello\r\n\r\nfrom afar\r\n"
 PASSWORD = "correct horse"
 
@@ -36,7 +37,7 @@ def home() -> Iterator[PrivateHome]:
     """Give a running home with aku, who has a password."""
     with PrivateHome("aku") as home:
         set_password(home)
-        home.start("--json", *ANYWHERE, "--listen=pop3=127.0.0.1:0")
+        home.start("--json", *ANYWHERE)
         yield home
 
 
@@ -75,9 +76,9 @@ def test_the_first_line_says_what_listens_where(home: PrivateHome) -> None:
     first = json.loads(home.log().partition("\n")[0])
 
     assert first["home"] == home.path
-    assert list(first["services"]) == ["smtp", "submission", "smtps", "pop3"]
+    assert list(first["services"]) == list(NAMES)
     assert {place["host"] for place in first["services"].values()} == {"127.0.0.1"}
-    assert len({place["port"] for place in first["services"].values()} - {0}) == 4
+    assert len({place["port"] for place in first["services"].values()} - {0}) == len(NAMES)
 
 
 def test_a_letter_by_smtp_arrives(home: PrivateHome) -> None:
@@ -147,31 +148,39 @@ def test_smtps_speaks_tls_from_the_start(home: PrivateHome) -> None:
     assert b"with ESMTPSA" in letter
 
 
-def test_mail_can_be_read_by_pop3(home: PrivateHome) -> None:
+@pytest.mark.parametrize("way", ["pop3", "stls", "pop3s"])
+def test_mail_can_be_read_by_pop3(home: PrivateHome, way: str) -> None:
     home.remove_mail("aku")
     home.inject(b"to: aku\n\nfrom afar\n")
     wait_for_letter(home, 0)
 
-    # A letter of the current second is not shown yet; qmail-pop3d(8).
-    home.wait(lambda: b"from afar" in first_letter(home), "the letter is not shown")
-
-
-def first_letter(home: PrivateHome) -> list[bytes]:
-    client = poplib.POP3("127.0.0.1", ports(home)["pop3"], timeout=20)
+    client = pop3(home, way)
     client.user("aku")
     client.pass_(PASSWORD)
-    lines = client.retr(1)[1] if client.stat()[0] else []
+    _, lines, _ = client.retr(1)
+    client.dele(1)
     client.quit()
-    return lines
+
+    assert b"from afar" in lines
+    home.wait(lambda: not home.mail("aku"), "the letter is still there")
+
+
+def pop3(home: PrivateHome, way: str) -> poplib.POP3:
+    if way == "pop3s":
+        port = ports(home)[way]
+        return poplib.POP3_SSL("127.0.0.1", port, timeout=20, context=believing(home))
+    client = poplib.POP3("127.0.0.1", ports(home)["pop3"], timeout=20)
+    if way == "stls":
+        client.host = HOST  # the name that the certificate must have
+        client.stls(context=believing(home))
+    return client
 
 
 # Starting and stopping.
 
 
 def test_without_json_a_line_for_each_service_comes_first(unstarted: PrivateHome) -> None:
-    unstarted.start(
-        "--listen=smtp=127.0.0.1:0", "--listen=submission=off", "--listen=smtps=[::1]:0"
-    )
+    unstarted.start(*NO_SERVICES, "--listen=smtp=127.0.0.1:0", "--listen=smtps=[::1]:0")
 
     first, second, *_ = unstarted.log().splitlines()
 
@@ -202,9 +211,9 @@ def test_two_services_cannot_be_in_one_place(unstarted: PrivateHome) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{free.getsockname()[1]}"
-    options = (f"--listen=smtp={place}", f"--listen=smtps={place}", "--listen=submission=off")
+    options = (f"--listen=smtp={place}", f"--listen=smtps={place}")
 
-    server = unstarted.start_another(unstarted.log_path, *options)
+    server = unstarted.start_another(unstarted.log_path, *NO_SERVICES, *options)
 
     assert server.wait(20) == 111
     assert f"cannot listen on {place}: tcpserver ended with code 111: name" in unstarted.log()
@@ -215,7 +224,7 @@ def test_a_service_that_does_not_exist_is_a_wrong_command_line(unstarted: Privat
 
     assert server.wait(20) == 100
     assert unstarted.log() == (
-        "qmailctl: fatal: no service imap: there are smtp, submission, smtps, pop3\n"
+        "qmailctl: fatal: no service imap: there are smtp, submission, smtps, pop3, pop3s\n"
     )
 
 

@@ -29,7 +29,9 @@ INTERVAL = 0.02  # seconds between two looks
 # Mail for other hosts waits: no test asks the DNS of the world, and nobody listens at port 1.
 NOWHERE = ":127.0.0.1:1\n"
 # Homes of many tests run at the same time, and not all tests want services.
-NO_SERVICES = ("--listen=smtp=off", "--listen=submission=off", "--listen=smtps=off")
+NO_SERVICES = tuple(
+    f"--listen={name}=off" for name in ("smtp", "submission", "smtps", "pop3", "pop3s")
+)
 
 QMAILCTL = "from pyqmail.programs.qmailctl import main; main()"
 

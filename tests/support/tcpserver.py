@@ -30,8 +30,8 @@ class TcpServer:
         work: str | None = None,
     ) -> None:
         self._program = program
-        self._work = work
-        self._log = folder / "log"
+        self._work = work  # where it runs; None: here
+        self.log_path = self._log = folder / "log"
         self._environ = dict(environ or {})
         self.port = 0
         self.process: subprocess.Popen[bytes]

@@ -29,22 +29,24 @@ class Service:
     """One service: its chain of programs under tcpserver, and the variables they find."""
 
     name: str
-    usual_port: int | None  # on loopback; None: only for who asks
+    usual_port: int  # on loopback
     program: tuple[str, ...]
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
+_POP3: Final = ("qmail-popup", ME, "checkpassword", "qmail-pop3d", "Maildir")
 _SUBMISSION: Final = ("qmail-smtpd", ME, "checkpassword", "true")
 
-# The ports are those of the standards plus 2000 (25, 587, 465), or 2000 and their
-# number: they need no rights.
+# The ports are those of the standards plus 2000 (25, 587, 465, 110, 995):
+# they need no rights.
 SERVICES: Final = {
     service.name: service
     for service in (
         Service("smtp", 2525, ("qmail-smtpd",)),
         Service("submission", 2587, _SUBMISSION, {"SMTPAUTH": "!"}),
         Service("smtps", 2465, _SUBMISSION, {"SMTPAUTH": "!", "SMTPS": ""}),
-        Service("pop3", None, ("qmail-popup", ME, "checkpassword", "qmail-pop3d", "Maildir")),
+        Service("pop3", 2110, _POP3),
+        Service("pop3s", 2995, _POP3, {"POP3S": ""}),
     )
 }
 
@@ -73,11 +75,7 @@ def choose_places(options: Sequence[str]) -> dict[str, Place]:
 
     A service that is not named is where it usually is. Raises PermanentFailure.
     """
-    places = {
-        name: Place(LOOPBACK, service.usual_port)
-        for name, service in SERVICES.items()
-        if service.usual_port is not None
-    }
+    places = {name: Place(LOOPBACK, service.usual_port) for name, service in SERVICES.items()}
     for option in options:
         name, _, text = option.partition("=")
         if name not in SERVICES:

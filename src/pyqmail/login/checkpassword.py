@@ -36,7 +36,7 @@ def check(home: str, program: Sequence[bytes], environ: Mapping[bytes, bytes]) -
     except (OSError, Failure):
         return TRANSIENT
     address = counted_address(environ)
-    outcome = attempt(home, address, credentials.name, credentials.password)
+    outcome = attempt(home, address, credentials.name, credentials.password, credentials.timestamp)
     time.sleep(outcome.wait)
     if outcome.login is None:
         return REFUSED if outcome.verdict is Verdict.REFUSED else TRANSIENT

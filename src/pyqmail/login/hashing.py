@@ -35,6 +35,12 @@ def is_password_of(hashed: bytes, password: bytes) -> bool:
     return _fits_crypt(hashed, password)
 
 
+def prepare() -> None:
+    """Load what hashes, for a process that forks those who need it."""
+    import argon2  # noqa: F401, PLC0415
+    import crypt_r  # noqa: F401, PLC0415
+
+
 def _hasher() -> PasswordHasher:
     from argon2 import PasswordHasher  # noqa: PLC0415
 

@@ -18,18 +18,32 @@ REFUSED: Final = 1
 
 
 def enter(login: Login, program: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
-    """Become the user, and then the program; return an exit code if that cannot be.
+    """Become the user, and then the program; return an exit code if that cannot be."""
+    try:
+        whose = become_user(login, environ)
+    except PermissionError:
+        return REFUSED
+    except OSError:
+        return TRANSIENT
+    try:
+        execute_by_name(list(program), whose)
+    except OSError:
+        return TRANSIENT
+
+
+def become_user(login: Login, environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Become the user for good, in his home folder; return the variables of his session.
 
     The user has one group: those that his account may have beside are not his by this
-    password.
+    password. Raises PermissionError if we may not become him, another OSError
+    if there is no such folder.
     """
     try:
         drop_to(login.uid, login.gid, [login.gid])
-    except OSError:
-        return REFUSED
-    whose = {b"USER": login.user, b"HOME": login.home, b"SHELL": login.shell}
+    except OSError as error:
+        raise PermissionError from error
     try:
         os.chdir(login.home)
-        execute_by_name(list(program), {**environ, **whose})
-    except OSError:
-        return TRANSIENT
+    except OSError as error:
+        raise FileNotFoundError(login.home) from error
+    return {**environ, b"USER": login.user, b"HOME": login.home, b"SHELL": login.shell}

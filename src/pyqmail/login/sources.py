@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import os
 import time
@@ -21,6 +22,8 @@ from pyqmail.system.accounts import find_account, find_shell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from pyqmail.login.passwords import Entry
 
 USERS: Final = b"users"
 SHADOW: Final = b"shadow"
@@ -50,15 +53,17 @@ class UnknownName(Exception):  # noqa: N818  it lets the next source be asked
     """This source does not know the name."""
 
 
-def find_login(home: str, name: bytes, password: bytes) -> Login | None:
+def find_login(home: str, name: bytes, password: bytes, timestamp: bytes = b"") -> Login | None:
     """Return whose login `name` with `password` is; None if it is nobody's.
+
+    Where the password itself is kept, APOP's digest of `timestamp` is as good (RFC 1939 §7).
 
     The first source that knows the name decides. Raises TransientFailure if
     a source cannot say. It may take a second: not for an event loop.
     """
     if not name or not password:
         return None
-    for ask in read_sources(home):
+    for ask in read_sources(home, timestamp):
         try:
             return ask(name, password)
         except UnknownName:
@@ -66,7 +71,9 @@ def find_login(home: str, name: bytes, password: bytes) -> Login | None:
     return None
 
 
-def read_sources(home: str) -> Iterator[Callable[[bytes, bytes], Login | None]]:
+def read_sources(
+    home: str, timestamp: bytes = b""
+) -> Iterator[Callable[[bytes, bytes], Login | None]]:
     """Yield the sources that control/checkpassword names. Raises ControlError.
 
     Without the file: users/passwd, then in a system home the accounts of the machine.
@@ -77,7 +84,7 @@ def read_sources(home: str) -> Iterator[Callable[[bytes, bytes], Login | None]]:
     for line in names:
         source, _, service = line.partition(b" ")
         if source == USERS:
-            yield lambda name, password: _ask_users(home, name, password)
+            yield lambda name, password: _ask_users(home, name, password, timestamp)
         elif source == SHADOW:
             yield _ask_shadow
         elif source == PAM:
@@ -89,15 +96,25 @@ def read_sources(home: str) -> Iterator[Callable[[bytes, bytes], Login | None]]:
 # users/passwd
 
 
-def _ask_users(home: str, name: bytes, password: bytes) -> Login | None:
+def _ask_users(home: str, name: bytes, password: bytes, timestamp: bytes) -> Login | None:
     entry = passwords.find_entry(home, name)
     if entry is None:
         raise UnknownName
-    if entry.hashed is not None:
-        fits = is_password_of(entry.hashed, password)
-    else:
-        fits = entry.secret is not None and hmac.compare_digest(entry.secret, password)
+    fits = _fits(entry, password) or _answers(entry, password, timestamp)
     return login_of(home, entry.name) if fits else None
+
+
+def _fits(entry: Entry, password: bytes) -> bool:
+    if entry.hashed is not None:
+        return is_password_of(entry.hashed, password)
+    return entry.secret is not None and hmac.compare_digest(entry.secret, password)
+
+
+def _answers(entry: Entry, digest: bytes, timestamp: bytes) -> bool:
+    if not timestamp or entry.secret is None:
+        return False
+    wanted = hashlib.md5(timestamp + entry.secret, usedforsecurity=False).hexdigest().encode()
+    return hmac.compare_digest(wanted, digest)
 
 
 def login_of(home: str, name: bytes) -> Login:

@@ -75,8 +75,12 @@ def counted_address(environ: Mapping[bytes, bytes]) -> bytes | None:
     return None if b"MANYUSERS" in environ else environ.get(b"TCPREMOTEIP")
 
 
-def attempt(home: str, address: bytes | None, name: bytes, password: bytes) -> Outcome:
+def attempt(
+    home: str, address: bytes | None, name: bytes, password: bytes, timestamp: bytes = b""
+) -> Outcome:
     """Try to log in as `name` with `password`; `address` is the client's, if it has one.
+
+    With a timestamp, `password` may be APOP's digest of it.
 
     It may take a second: not for an event loop.
     """
@@ -84,7 +88,7 @@ def attempt(home: str, address: bytes | None, name: bytes, password: bytes) -> O
     if trial.blocked:
         return trial.end(Verdict.UNDECIDED)
     try:
-        login = find_login(home, name, password)
+        login = find_login(home, name, password, timestamp)
     except Failure:
         return trial.end(Verdict.UNDECIDED)
     return trial.end(Verdict.REFUSED if login is None else Verdict.ACCEPTED, login)

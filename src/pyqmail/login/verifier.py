@@ -13,18 +13,14 @@ import asyncio
 import hashlib
 import hmac
 import os
-import secrets
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.launchers import LAUNCHER
 from pyqmail.errors import Failure, TransientFailure
-from pyqmail.login import offers, passwords
+from pyqmail.login import offers, passwords, scram
 from pyqmail.login.foreign import run_checkpassword
-from pyqmail.login.guesses import Guesses
-from pyqmail.login.passwords import ScramKeys
-from pyqmail.login.scram import ITERATIONS
 from pyqmail.login.trial import Outcome, Trial, Verdict, attempt, counted_address
 from pyqmail.protocol.checkpassword import Credentials
 
@@ -35,6 +31,7 @@ if TYPE_CHECKING:
     Result = TypeVar("Result")
 
     from pyqmail.login.keeper import Keeper
+    from pyqmail.login.passwords import ScramKeys
     from pyqmail.protocol.smtp.auth import DigestClaim, PasswordClaim
 
 
@@ -92,15 +89,16 @@ class Verifier:
     async def check(self, credentials: Credentials) -> bool:
         """Ask whether credentials are right; those of APOP have a challenge as timestamp."""
         if self._in_process:
-            return await _settle(await self._attempt(credentials.name, credentials.password))
+            return await _settle(await self._attempt(credentials))
         if self._ours:  # it counts, and lets us wait, itself
             return await _settle(Outcome(await self._run(credentials)))
         return await self._try(credentials.name, lambda: self._run(credentials))
 
-    async def _attempt(self, name: bytes, password: bytes) -> Outcome:
+    async def _attempt(self, claim: Credentials) -> Outcome:
         if self._keeper is not None:
-            return await self._keeper.ask(self._address, name, password)
-        return await _in_thread(lambda: attempt(self._home, self._address, name, password))
+            return await self._keeper.ask(self._address, claim.name, claim.password)
+        said = claim.name, claim.password, claim.timestamp
+        return await _in_thread(lambda: attempt(self._home, self._address, *said))
 
     async def verify_digest(self, claim: DigestClaim) -> bool:
         """Ask whether the digest is right."""
@@ -121,10 +119,7 @@ class Verifier:
 
         For one that is unknown, keys that no password fits, and always the same.
         """
-        entry = passwords.find_entry(self._home, login)
-        if entry is not None and entry.scram is not None:
-            return entry.scram
-        return _keys_of_nobody(Guesses(self._home).secret() or _chance(), login)
+        return scram.find_keys(self._home, login)
 
     async def note_refusal(self, login: bytes) -> None:
         """Count a failed SCRAM exchange, and let the client wait."""
@@ -176,18 +171,6 @@ async def _settle(outcome: Outcome) -> bool:
     if outcome.verdict is Verdict.UNDECIDED:
         raise TransientFailure(_TRY_LATER)
     return outcome.verdict is Verdict.ACCEPTED
-
-
-def _keys_of_nobody(secret: bytes, login: bytes) -> ScramKeys:
-    def chance(what: bytes, size: int) -> bytes:
-        return hashlib.blake2b(login.lower(), digest_size=size, key=secret, person=what).digest()
-
-    return ScramKeys(chance(b"salt", 32), chance(b"stored", 32), chance(b"server", 32), ITERATIONS)
-
-
-@cache
-def _chance() -> bytes:
-    return secrets.token_bytes(16)
 
 
 @cache

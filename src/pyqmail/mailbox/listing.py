@@ -16,13 +16,17 @@ FOLDERS: Final = ("new", "cur")
 
 
 class Entry:
-    """A message in a Maildir: `name` is relative to it, as `new/…`, and `time` when it came."""
+    """A message in a Maildir: `name` is relative to it, as `new/…`, and `time` when it came.
 
-    __slots__ = ("name", "time")
+    `size` is that of the file.
+    """
 
-    def __init__(self, name: str, time: int) -> None:
+    __slots__ = ("name", "size", "time")
+
+    def __init__(self, name: str, time: int, size: int) -> None:
         self.name = name
         self.time = time
+        self.size = size
 
 
 def list_messages(maildir: str, now: int, folders: Sequence[str] = FOLDERS) -> list[Entry]:
@@ -32,16 +36,20 @@ def list_messages(maildir: str, now: int, folders: Sequence[str] = FOLDERS) -> l
     second may still come. Raises OSError with the name of a folder that
     cannot be read.
     """
-    entries = []
+    found = []
     for folder in folders:
-        for name in _visible_names(os.path.join(maildir, folder)):
-            path = os.path.join(folder, name)
-            time = _time_of(os.path.join(maildir, path))
-            if time is not None and time < now:
-                entries.append(Entry(path, time))
+        place = os.path.join(maildir, folder) + "/"
+        for name in _visible_names(place):
+            try:
+                status = os.stat(place + name)
+            except OSError:
+                continue  # another reader was faster
+            time = int(status.st_mtime)
+            if time < now:
+                found.append((time, name, folder, status.st_size))
     # By name where times are equal: else messages would change places between two sessions.
-    entries.sort(key=lambda entry: (entry.time, os.path.basename(entry.name)))
-    return entries
+    found.sort()
+    return [Entry(f"{folder}/{name}", time, size) for time, name, folder, size in found]
 
 
 def remove_stale_drafts(maildir: str, now: int) -> None:
@@ -64,10 +72,3 @@ def remove_stale_drafts(maildir: str, now: int) -> None:
 
 def _visible_names(folder: str) -> Iterator[str]:
     return (name for name in os.listdir(folder) if not name.startswith("."))
-
-
-def _time_of(path: str) -> int | None:
-    try:
-        return int(os.stat(path).st_mtime)
-    except OSError:
-        return None  # another reader was faster

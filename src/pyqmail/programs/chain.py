@@ -20,6 +20,7 @@ from pyqmail.ucspi.child import Program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from types import ModuleType
 
     from pyqmail.ucspi.application import Application, Compose
 
@@ -41,18 +42,21 @@ class Chain:
             return Program(arguments)
         return make(arguments[1:], self.compose)
 
-    def _maker_of(self, name: bytes) -> Callable[[Sequence[bytes], Compose], Application] | None:
+    def module_of(self, name: bytes) -> ModuleType | None:
+        """Return the module of the program that `name` leads to, if it is one of ours."""
         path = find_program(name, self._environ)
         if path is None or os.path.realpath(os.fsdecode(path)) not in self._launchers:
             return None
         module = module_of(os.fsdecode(os.path.basename(path)))
         try:
-            found = importlib.import_module(module)
+            return importlib.import_module(module)
         except ModuleNotFoundError as error:
             if error.name != module:
                 raise
             return None  # the launcher will say so
+
+    def _maker_of(self, name: bytes) -> Callable[[Sequence[bytes], Compose], Application] | None:
         make: Callable[[Sequence[bytes], Compose], Application] | None = getattr(
-            found, "application", None
+            self.module_of(name), "application", None
         )
         return make

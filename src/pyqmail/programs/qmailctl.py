@@ -158,7 +158,7 @@ def run_in_foreground(
         typer.Option(
             "--listen",
             metavar="NAME=HOST:PORT",
-            help="Where smtp, submission, smtps or pop3 is; port 0 is any free one, "
+            help="Where smtp, submission, smtps, pop3 or pop3s is; port 0 is any free one, "
             "NAME=off none. Repeatable.",
         ),
     ] = None,

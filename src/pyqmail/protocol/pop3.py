@@ -8,13 +8,14 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Final
 
 OK: Final = b"+OK \r\n"  # the space is the original's
 
 # Bytes of a command. RFC 2449 §4 wants 255; passwords that are tokens need more.
 MAX_LINE: Final = 12288
+EMPTY_LINE: Final = b"\r\n"  # after each message; old clients wait for it
 LINE_TOO_LONG: Final = b"line too long"
 
 _MAX_DIGITS: Final = 19  # more are no number of a message, and too much for int()
@@ -58,11 +59,21 @@ class CommandReader:
         """Add what arrived."""
         self._received += data
 
+    def take_rest(self) -> bytes:
+        """Return what has come and was not taken; it is no longer here."""
+        rest, self._received = self._received, b""
+        return rest
+
     def next_command(self) -> Command | None:
         """Return the next command, or None if more bytes are needed.
 
         Raises ValueError once for each line that is too long.
         """
+        line = self.next_line()
+        return None if line is None else parse_command(line)
+
+    def next_line(self) -> bytes | None:
+        """Return the next line as it is, with its LF. Raises as next_command() does."""
         line, line_end, rest = self._received.partition(b"\n")
         if not line_end:
             if len(line) > MAX_LINE:
@@ -72,7 +83,7 @@ class CommandReader:
         if self._too_long or len(line) > MAX_LINE:
             self._too_long = False
             raise ValueError(LINE_TOO_LONG.decode())
-        return parse_command(line)
+        return line + line_end
 
 
 def _leading_number(text: bytes) -> tuple[int | None, bytes]:
@@ -96,19 +107,29 @@ class Refused(Exception):  # noqa: N818  it is what POP3 calls a negative reply
 class Maildrop:
     """The messages of one session, which never change; only which are deleted does.
 
-    Messages count from 0 here, and from 1 in replies.
+    Messages count from 0 here, and from 1 in replies. `measure` is asked for the size of
+    a message once, and not before somebody wants to know. STAT counts
+    deleted messages if `counts_deleted`, as in the original, though not their bytes.
     """
 
-    def __init__(self, sizes: Sequence[int], uids: Sequence[bytes]) -> None:
-        self._sizes = sizes
+    def __init__(
+        self,
+        uids: Sequence[bytes],
+        measure: Callable[[int], int],
+        *,
+        counts_deleted: bool = True,
+    ) -> None:
         self._uids = uids
+        self._measure = measure
+        self._counts_deleted = counts_deleted
+        self._sizes: dict[int, int] = {}
         self._last = 0
         self.deleted: set[int] = set()
 
     def stat(self) -> bytes:
-        """Answer STAT: deleted messages count, their bytes do not."""
-        size = sum(self._sizes) - sum(self._sizes[index] for index in self.deleted)
-        return b"+OK %d %d\r\n" % (len(self._sizes), size)
+        """Answer STAT."""
+        count = len(self._uids) - (0 if self._counts_deleted else len(self.deleted))
+        return b"+OK %d %d\r\n" % (count, sum(self._size(index) for index in self._present()))
 
     def last(self) -> bytes:
         """Answer LAST: the highest message that was ever deleted."""
@@ -116,11 +137,11 @@ class Maildrop:
 
     def list(self, argument: bytes) -> bytes:
         """Answer LIST. Raises Refused."""
-        return self._listing(argument, [b"%d" % size for size in self._sizes])
+        return self._listing(argument, lambda index: b"%d" % self._size(index))
 
     def uidl(self, argument: bytes) -> bytes:
         """Answer UIDL. Raises Refused."""
-        return self._listing(argument, self._uids)
+        return self._listing(argument, self._uids.__getitem__)
 
     def delete(self, argument: bytes) -> bytes:
         """Obey DELE. Raises Refused."""
@@ -144,16 +165,21 @@ class Maildrop:
         rest = _leading_number(argument)[1]
         return index, _leading_number(rest.lstrip(b" "))[0]
 
-    def _listing(self, argument: bytes, texts: Sequence[bytes]) -> bytes:
+    def _listing(self, argument: bytes, text: Callable[[int], bytes]) -> bytes:
         if argument:
             index = self._index(argument)
-            return b"+OK %d %b\r\n" % (index + 1, texts[index])
-        lines = [
-            b"%d %b\r\n" % (index + 1, text)
-            for index, text in enumerate(texts)
-            if index not in self.deleted
-        ]
+            return b"+OK %d %b\r\n" % (index + 1, text(index))
+        lines = [b"%d %b\r\n" % (index + 1, text(index)) for index in self._present()]
         return b"".join([OK, *lines, b".\r\n"])
+
+    def _present(self) -> Sequence[int]:
+        return [index for index in range(len(self._uids)) if index not in self.deleted]
+
+    def _size(self, index: int) -> int:
+        size = self._sizes.get(index)
+        if size is None:
+            size = self._sizes[index] = self._measure(index)
+        return size
 
     def _index(self, argument: bytes) -> int:
         number, _ = _leading_number(argument)
@@ -161,7 +187,7 @@ class Maildrop:
             raise Refused(b"syntax error")
         if number == 0:
             raise Refused(b"messages are counted from 1")
-        if number > len(self._sizes):
+        if number > len(self._uids):
             raise Refused(b"not that many messages")
         if number - 1 in self.deleted:
             raise Refused(b"already deleted")
@@ -197,7 +223,7 @@ class MessageEncoder:
 
     def end(self) -> bytes:
         """Return what ends the message: also an empty line that old clients wait for."""
-        return (b"" if self._after_line else b"\r\n") + b"\r\n.\r\n"
+        return (b"" if self._after_line else b"\r\n") + EMPTY_LINE + b".\r\n"
 
     def _cut(self, data: bytes) -> bytes:
         """Return the part of `data` that is wanted."""
@@ -222,3 +248,30 @@ class MessageEncoder:
             return 1
         end = data.find(b"\n\n")
         return None if end < 0 else end + 2
+
+
+class WireSize:
+    """Counts what a client receives of a message, dots that are taken off again left out.
+
+    It is what MessageEncoder sends: a CR before each LF, the end of an
+    unfinished line, and the empty line after all.
+    """
+
+    __slots__ = ("_ends_line", "_size")
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._ends_line = True
+
+    def feed(self, data: bytes) -> None:
+        """Count the next bytes of the message; there are some."""
+        self._size += len(data) + data.count(b"\n")
+        self._ends_line = data.endswith(b"\n")
+
+    def total(self) -> int:
+        """Return the size of all."""
+        return self._size + len(EMPTY_LINE) * (1 if self._ends_line else 2)
+
+    def of_lines(self, size: int) -> int:
+        """Return the size of a message of finished lines, which are so long with CRLF."""
+        return size + len(EMPTY_LINE)

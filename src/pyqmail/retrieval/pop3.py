@@ -18,15 +18,18 @@ from pyqmail.protocol.pop3 import (
     Refused,
     error,
 )
+from pyqmail.protocol.pop3_login import COMMON_CAPABILITIES, capability_list
+from pyqmail.retrieval.messages import Messages, file_uid, proper_uid
 from pyqmail.system import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Final
 
+    from pyqmail.mailbox.listing import Entry
     from pyqmail.protocol.pop3 import Command
-    from pyqmail.system.descriptor_stream import WaitingStream
+    from pyqmail.system.descriptor_stream import PatientStream
 
 TIMEOUT: Final = 1200  # seconds for one read or write
 
@@ -50,17 +53,25 @@ _ANSWERS: Final[Mapping[bytes, Callable[[Maildrop, bytes], bytes]]] = {
 _COMMAND_SIZE: Final = 4096  # bytes of commands that are read at once
 
 
-def hold_session(stream: WaitingStream, maildir: str | None) -> None:
-    """Give the client its mail, until it says QUIT or leaves."""
+_EVER: Final = 1 << 62  # later than any message
+
+
+def hold_session(stream: PatientStream, maildir: str | None, *, extended: bool = False) -> None:
+    """Give the client its mail, until it says QUIT or leaves.
+
+    If it is `extended`, the session knows CAPA, sizes are what the client receives, STAT does
+    not count what is deleted, unique ids are as RFC 1939 wants them, and mail
+    shows as soon as it is there.
+    """
     try:
-        session = _open(stream, maildir)
+        session = _open(stream, maildir, extended=extended)
         if session is not None:
             session.hold()
     except OSError:
         pass  # the client is gone, or too slow; nothing is deleted then
 
 
-def _open(stream: WaitingStream, maildir: str | None) -> _Session | None:
+def _open(stream: PatientStream, maildir: str | None, *, extended: bool) -> _Session | None:
     """Enter the Maildir and look what is in it, or tell the client why not."""
     try:
         if maildir is None:
@@ -72,29 +83,44 @@ def _open(stream: WaitingStream, maildir: str | None) -> _Session | None:
     now = int(time.time())
     remove_stale_drafts(".", now)
     try:
-        names = [entry.name for entry in list_messages(".", now)]
+        entries = list_messages(".", _EVER if extended else now)
     except OSError:
         stream.write(NO_SCAN)
         return None
-    return _Session(stream, names)
+    return _extended_session(stream, entries) if extended else _original_session(stream, entries)
 
 
-def _size_of(name: str) -> int:
-    try:
-        return os.stat(name).st_size
-    except OSError:
-        return 0  # another reader was faster
+def _original_session(stream: PatientStream, entries: Sequence[Entry]) -> _Session:
+    names = [entry.name for entry in entries]
+    sizes = [entry.size for entry in entries]
+    drop = Maildrop([file_uid(name) for name in names], sizes.__getitem__)
+    return _Session(stream, Messages(names), drop, _ANSWERS)
 
 
-def _uid_of(name: str) -> bytes:
-    return os.fsencode(os.path.basename(name)).partition(b":")[0]
+def _extended_session(stream: PatientStream, entries: Sequence[Entry]) -> _Session:
+    # A message that another client moved while we looked may have been seen in both folders.
+    found = {proper_uid(entry.name): entry.name for entry in entries}
+    messages = Messages(list(found.values()))
+    drop = Maildrop(list(found), messages.wire_size, counts_deleted=False)
+    return _Session(stream, messages, drop, {**_ANSWERS, b"capa": _tell_capabilities})
+
+
+def _tell_capabilities(_drop: Maildrop, _argument: bytes) -> bytes:
+    return capability_list(COMMON_CAPABILITIES)
 
 
 class _Session:
-    def __init__(self, stream: WaitingStream, names: list[str]) -> None:
+    def __init__(
+        self,
+        stream: PatientStream,
+        messages: Messages,
+        drop: Maildrop,
+        answers: Mapping[bytes, Callable[[Maildrop, bytes], bytes]],
+    ) -> None:
         self._stream = stream
-        self._names = names
-        self._drop = Maildrop([_size_of(name) for name in names], [_uid_of(name) for name in names])
+        self._messages = messages
+        self._drop = drop
+        self._answers = answers
         self._commands = CommandReader()
         self._over = False
 
@@ -129,7 +155,7 @@ class _Session:
     def _answer(self, command: Command) -> bytes:
         if command.verb == b"quit":
             return self._quit()
-        answer = _ANSWERS.get(command.verb)
+        answer = self._answers.get(command.verb)
         if answer is None:
             return UNIMPLEMENTED
         try:
@@ -140,7 +166,7 @@ class _Session:
     def _retrieve(self, argument: bytes) -> None:
         try:
             index, lines = self._drop.wanted(argument)
-            descriptor = files.open_to_read(self._names[index])
+            descriptor = self._messages.open(index)
         except Refused as refused:
             self._stream.write(refused.reply)
             return
@@ -164,19 +190,12 @@ class _Session:
         """Remove what is deleted; what was new has been seen."""
         self._over = True
         replies = b""
-        for index, name in enumerate(self._names):
-            if index in self._drop.deleted:
-                try:
-                    files.unlink(name)
-                except OSError:
-                    replies += NOT_DELETED
-            elif name.startswith("new/"):
-                _mark_as_seen(name)
+        for index in range(len(self._messages.names)):
+            if index not in self._drop.deleted:
+                self._messages.mark_as_seen(index)
+                continue
+            try:
+                self._messages.remove(index)
+            except OSError:
+                replies += NOT_DELETED
         return replies + OK
-
-
-def _mark_as_seen(name: str) -> None:
-    try:
-        files.rename(name, "cur/" + name.removeprefix("new/") + ":2,")
-    except OSError:
-        return  # another reader was faster; or the next session tries again

@@ -72,10 +72,9 @@ class DescriptorStream:
 
     async def write(self, data: bytes) -> None:
         """Send all of `data`, waiting while the peer is slower than we are."""
-        loop = asyncio.get_running_loop()
         rest = memoryview(data)
         while rest:
-            await _wait_until_ready(loop.add_writer, loop.remove_writer, self._writing)
+            await wait_until_writable(self._writing)
             # A pipe that is ready has room for so much, whatever its reader does; pipe(7).
             rest = rest[os.write(self._writing, rest[: select.PIPE_BUF]) :]
 
@@ -84,6 +83,12 @@ async def wait_until_readable(descriptor: int) -> None:
     """Return when reading will not block: there is something, or an end; of a process, its end."""
     loop = asyncio.get_running_loop()
     await _wait_until_ready(loop.add_reader, loop.remove_reader, descriptor)
+
+
+async def wait_until_writable(descriptor: int) -> None:
+    """Return when writing will not block, or will fail."""
+    loop = asyncio.get_running_loop()
+    await _wait_until_ready(loop.add_writer, loop.remove_writer, descriptor)
 
 
 async def _wait_until_ready(

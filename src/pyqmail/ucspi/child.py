@@ -7,10 +7,10 @@ import os
 import socket
 from typing import TYPE_CHECKING, Final
 
-from pyqmail.errors import TransientFailure
+from pyqmail.errors import Failure, TransientFailure
 from pyqmail.system import processes
 from pyqmail.system.errnos import error_text
-from pyqmail.ucspi.stream import SocketStream
+from pyqmail.ucspi.carrying import carry_between
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,37 +45,15 @@ class Program:
     async def _run_behind(self, environ: Environment, stream: ServerStream) -> int:
         """Run it on one end of a pair of sockets, and carry the bytes."""
         ours, its = socket.socketpair()
-        inner = SocketStream(ours)
         try:
             pid = self.start(environ, its.fileno())
-            its.close()
-            inward = asyncio.ensure_future(_carry_in(stream, inner, ours))
-            try:
-                await _carry(inner, stream)
-            finally:
-                inward.cancel()
-                await asyncio.wait([inward])
-            return await exit_status_of(pid)
+        except Failure:
+            ours.close()
+            raise
         finally:
             its.close()
-            inner.close()
-
-
-async def _carry(source: ServerStream, target: ServerStream) -> None:
-    """Copy until the source ends; a peer that is gone ends it too."""
-    try:
-        while data := await source.read():
-            await target.write(data)
-    except OSError:
-        return
-
-
-async def _carry_in(source: ServerStream, target: ServerStream, connection: socket.socket) -> None:
-    await _carry(source, target)
-    try:
-        connection.shutdown(socket.SHUT_WR)
-    except OSError:
-        return  # the program has ended
+        await carry_between(stream, ours)
+        return await exit_status_of(pid)
 
 
 async def exit_status_of(pid: int) -> int:

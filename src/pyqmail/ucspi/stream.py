@@ -59,6 +59,15 @@ class SocketStream(asyncio.Protocol):
 
     # What an application does.
 
+    async def open(self) -> None:
+        """Take the connection up, which else the first `read()` or `write()` does.
+
+        Who reads and writes in two tasks calls this first: taken up twice, the event loop
+        would abort the process.
+        """
+        if self._transport is None:
+            await self._open()
+
     async def read(self) -> bytes:
         """Return what has arrived, waiting for something; b"" at the end."""
         if self._transport is None:

@@ -11,6 +11,8 @@ USUAL = {
     "smtp": Place("127.0.0.1", 2525),
     "submission": Place("127.0.0.1", 2587),
     "smtps": Place("127.0.0.1", 2465),
+    "pop3": Place("127.0.0.1", 2110),
+    "pop3s": Place("127.0.0.1", 2995),
 }
 
 
@@ -25,7 +27,7 @@ USUAL = {
             ["smtp=0:25", "smtps=localhost:65535"],
             {"smtp": Place("0", 25), "smtps": Place("localhost", 65535)},
         ),
-        (["pop3=127.0.0.1:2110"], {"pop3": Place("127.0.0.1", 2110)}),
+        (["pop3=127.0.0.1:110"], {"pop3": Place("127.0.0.1", 110)}),
         (["smtp=off", "smtp=127.0.0.1:1"], {"smtp": Place("127.0.0.1", 1)}),
     ],
 )
@@ -36,13 +38,13 @@ def test_services_are_where_they_are_told_to_be_else_where_they_usually_are(
 
 
 def test_a_service_that_is_off_is_nowhere() -> None:
-    assert choose_places([f"{name}=off" for name in (*USUAL, "pop3")]) == {}
+    assert choose_places([f"{name}=off" for name in USUAL]) == {}
 
 
 @pytest.mark.parametrize(
     ("option", "text"),
     [
-        ("imap=127.0.0.1:0", "no service imap: there are smtp, submission, smtps, pop3"),
+        ("imap=127.0.0.1:0", "no service imap: there are smtp, submission, smtps, pop3, pop3s"),
         ("2525", "no service 2525: "),
         ("smtp", "not HOST:PORT or off: : write --listen smtp=127.0.0.1:0"),
         ("smtp=2525", "not HOST:PORT or off: 2525"),

@@ -18,7 +18,7 @@ UIDS = [b"one", b"two", b"three"]
 
 @pytest.fixture
 def drop() -> Maildrop:
-    return Maildrop(SIZES, UIDS)
+    return Maildrop(UIDS, SIZES.__getitem__)
 
 
 @pytest.mark.parametrize(
