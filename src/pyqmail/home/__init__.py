@@ -2,7 +2,8 @@
 
 `setup` makes a private home: `configuration` its first control files, `boot` its
 scripts, `launchers` its programs. `ownership` says as whom all of this is
-done. `mailboxes` adds users, `checking` says what is wrong, and `running`
+done. `mailboxes` adds users, with `domains` for those of virtual ones and `keeper` for whose
+account their mail lies with; `checking` says what is wrong, and `running`
 keeps the whole of it in the foreground.
 
 `system_setup` makes a system home: its accounts are `family`, its owners and

@@ -27,6 +27,7 @@ from pyqmail.control.launchers import LAUNCHER
 from pyqmail.control.maps import ConstantMap
 from pyqmail.control.roles import Roles, roles_of
 from pyqmail.errors import Failure
+from pyqmail.home.domains import is_accepted
 from pyqmail.home.findings import ERROR, WARNING, Finding, finding_of
 from pyqmail.home.launchers import interpreter_of
 from pyqmail.home.machine_checking import check_machine
@@ -159,7 +160,7 @@ def _check_domains(home: str) -> Iterator[Finding]:
     known = ConstantMap([*accepted, *(read_list(home, "morercpthosts") or ())])
     ours = list(read_list_or_me(home, "locals") or ())
     for domain in ours:
-        if not _is_accepted(domain, known):
+        if not is_accepted(domain, known):
             yield Finding(
                 WARNING, "control/rcpthosts", f"lacks {_shown(domain)}, which is in locals"
             )
@@ -175,18 +176,10 @@ def _check_domains(home: str) -> Iterator[Finding]:
                 "control/virtualdomains",
                 f"has {_shown(domain)}, but so has locals, which comes first",
             )
-        elif domain and b"@" not in domain and not _is_accepted(domain.lstrip(b"."), known):
+        elif domain and b"@" not in domain and not is_accepted(domain.lstrip(b"."), known):
             yield Finding(
                 WARNING, "control/rcpthosts", f"lacks {_shown(domain)}, which is in virtualdomains"
             )
-
-
-def _is_accepted(domain: bytes, hosts: ConstantMap) -> bool:
-    """Return whether rcpthosts has the domain, or a `.suffix` of it."""
-    if domain in hosts:
-        return True
-    dots = [position for position, byte in enumerate(domain) if byte == ord(".")]
-    return any(domain[position:] in hosts for position in dots)
 
 
 def _check_more_hosts(home: str) -> Iterator[Finding]:

@@ -1,7 +1,8 @@
-"""Which home a command of qmailctl is about, and with whose rights it looks there."""
+"""What the commands of qmailctl have in common: which home, with whose rights, and an answer."""
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Annotated
 
@@ -43,3 +44,8 @@ def visit(option: str | None) -> str:
     require_home(home)
     leave_root(home)
     return home
+
+
+def tell(sentence: str, fact: dict[str, object], *, as_json: bool) -> None:
+    """Print what was done: a sentence for people, an object for programs."""
+    print(json.dumps(fact) if as_json else sentence)

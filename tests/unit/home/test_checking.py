@@ -11,6 +11,7 @@ from pyqmail.control.roles import roles_of
 from pyqmail.home import certificate, mailboxes
 from pyqmail.home.checking import check_home
 from pyqmail.home.findings import ERROR, WARNING
+from pyqmail.home.keeper import Keeper
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,14 +30,18 @@ def write(home: Path, name: str, text: bytes) -> None:
     (home / name).write_bytes(text)
 
 
+def add_user(home: Path, name: bytes) -> None:
+    keeper = Keeper(roles_of(str(home)).owner, str(home), private=True)
+    as_ordinary_user(lambda: mailboxes.add_user(str(home), name, keeper)[1])
+
+
 def test_nothing_is_wrong_with_a_new_home(home: Path) -> None:
     assert findings(home) == []
 
 
 def test_nothing_is_wrong_with_a_home_that_has_users(home: Path) -> None:
-    as_ordinary_user(
-        lambda: mailboxes.add_user(str(home), b"aku", roles_of(str(home)).owner).folder
-    )
+    add_user(home, b"aku")
+    add_user(home, b"budi@virtual.example.org")
 
     assert findings(home) == []
 
@@ -178,9 +183,7 @@ def test_a_damaged_database_is_found(home: Path) -> None:
 
 
 def test_a_user_without_a_folder_is_found(home: Path) -> None:
-    as_ordinary_user(
-        lambda: mailboxes.add_user(str(home), b"aku", roles_of(str(home)).owner).folder
-    )
+    add_user(home, b"aku")
     os.rename(home / "home" / "aku", home / "home" / "elsewhere")
 
     assert findings(home) == [
