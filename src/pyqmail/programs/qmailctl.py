@@ -6,25 +6,23 @@ a private one.
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import os
-import shlex
 import signal
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pyqmail.errors import PERMANENT, SUCCESS, TRANSIENT, PermanentFailure, TransientFailure
-from pyqmail.home import checking
+from pyqmail.errors import PERMANENT, SUCCESS, TRANSIENT, TransientFailure
 from pyqmail.home.ownership import become_owner, require_queue
 from pyqmail.home.running import run_home
-from pyqmail.home.setup import setup as make_home
 from pyqmail.message.date import rfc822_date
-from pyqmail.programs import qmailctl_autoconfig, qmailctl_users
-from pyqmail.programs.qmailctl_options import AsJson, Home, home_path, visit
-from pyqmail.programs.run import program_names, run
+from pyqmail.programs import autoconfig, installation, migration, operation, users
+from pyqmail.programs.homes import AsJson, Home
+from pyqmail.programs.homes import path_of as _home
+from pyqmail.programs.homes import visit as _visit
+from pyqmail.programs.run import run
 from pyqmail.programs.tables import show, text_of
 from pyqmail.queue.inspection import Listed, list_messages, list_new_messages
 
@@ -44,10 +42,13 @@ app = typer.Typer(
     add_completion=False,
     context_settings=_HELP,
 )
-queue_app = typer.Typer(help="The messages that wait.", no_args_is_help=True)
-app.add_typer(qmailctl_users.app, name="user")
+queue_app = typer.Typer(help="The messages that wait.")
+app.add_typer(users.app, name="user")
 app.add_typer(queue_app, name="queue")
-app.command("autoconfig")(qmailctl_autoconfig.write)
+installation.register(app)
+operation.register(app, queue_app)
+migration.register(app)
+app.command("autoconfig")(autoconfig.write)
 
 
 def main() -> NoReturn:
@@ -69,37 +70,6 @@ def _obey(_arguments: Sequence[bytes], _environ: Mapping[bytes, bytes]) -> int:
     return SUCCESS
 
 
-def _new_home(option: str | None) -> str:
-    """Return the path of a home to make; where root gives a folder away, no link must lead."""
-    home = home_path(option)
-    named = os.path.abspath(option if option is not None else home)
-    if os.path.islink(named):
-        raise PermanentFailure(os.fsencode(f"{named} is a link: name the folder it leads to"))
-    return home
-
-
-@app.command()
-def setup(
-    host: Annotated[str, typer.Option("--host", metavar="NAME", help="This host's full name.")],
-    home: Home = None,
-    user: Annotated[
-        str | None, typer.Option("--user", metavar="ACCOUNT", help="Who shall own it.")
-    ] = None,
-) -> None:
-    """Make a private home, or complete one."""
-    path = _new_home(home)
-    owner = make_home(path, os.fsencode(host), user or _who_asked(), program_names())
-    print(f"{path} is a home of {owner.name} for {host}.")
-    command = shlex.quote(f"{path}/bin/qmailctl")
-    print(f"Next: {command} user add NAME; {command} run")
-
-
-def _who_asked() -> str | None:
-    """Return whose `sudo` this is, if anybody's: the home is for him, not for root."""
-    name = os.environ.get("SUDO_USER")
-    return name if os.getuid() == 0 and name != "root" else None
-
-
 @app.command("run")
 def run_in_foreground(
     home: Home = None,
@@ -118,29 +88,17 @@ def run_in_foreground(
     ] = False,
 ) -> None:
     """Run the whole home in the foreground, with the log on standard output."""
-    path = home_path(home)
+    path = _home(home)
     become_owner(path)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     notify_socket = os.environ.get("NOTIFY_SOCKET", "")
     raise typer.Exit(run_home(path, listen or (), as_json=as_json, notify_socket=notify_socket))
 
 
-@app.command()
-def check(home: Home = None, *, as_json: AsJson = False) -> None:
-    """Say what is wrong with a home, and what to do; exit 100 if mail is in danger."""
-    path = visit(home)
-    findings = checking.check_home(path)
-    rows = [dataclasses.astuple(finding) for finding in findings]
-    show(("level", "place", "text"), rows, as_json=as_json, nothing="Nothing is wrong.")
-    sys.stdout.flush()
-    if any(finding.level == checking.ERROR for finding in findings):
-        raise typer.Exit(PERMANENT)
-
-
 @queue_app.command("list")
 def list_queue(home: Home = None, *, as_json: AsJson = False) -> None:
     """Show the messages that wait."""
-    path = visit(home)
+    path = _visit(home)
     require_queue(path)
     columns = ("number", "date", "size", "sender", "state")
     rows = [_describe_message(message, "new") for message in list_new_messages(path)]

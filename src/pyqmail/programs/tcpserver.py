@@ -1,7 +1,7 @@
 """tcpserver - accept TCP connections. See tcpserver(1).
 
-Started as root to listen on a low port, it becomes the user of -u and -g before
-anything comes from the network. Applications of ours run in its workers;
+Started as root to listen on a low port, it becomes the user of -u and -g when the applications
+are made, and before anything comes from the network. Applications of ours run in its workers;
 every other program runs as a process for each connection.
 """
 
@@ -108,8 +108,9 @@ def _serve(
         zone=settings.zone,
     )
     _raise_limit_of_descriptors(settings.limit)
-    _drop_rights(settings)
+    # An application may have to keep something that only root can get.
     plan = _plan(settings, program, dict(environ))
+    _drop_rights(settings)
     set_title(" ".join(map(os.fsdecode, [b"tcpserver", host, port, *program])))
     if settings.says_port:
         os.write(1, b"%d\n" % listener.getsockname()[1])

@@ -10,7 +10,7 @@ import typer
 
 from pyqmail.home.client_settings import read_settings
 from pyqmail.home.configuration import require_host
-from pyqmail.programs.qmailctl_options import AsJson, Home, visit
+from pyqmail.programs.homes import AsJson, Home, visit
 
 
 def write(  # noqa: PLR0913, PLR0917  the options of one command

@@ -1,4 +1,4 @@
-"""What the commands of qmailctl have in common: which home, and how to print."""
+"""What the commands of qmailctl have in common: which home, with whose rights, and an answer."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Home = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
-def home_path(option: str | None) -> str:
-    """Return the path of the home that is meant."""
+def path_of(option: str | None) -> str:
+    """Return the path of the home that an option, or the environment, names."""
     home = home_of(os.environb) if option is None else option
     if not home:  # a shell variable that was not set, surely: not the working directory
         raise PermanentFailure(b"the path of the home is empty")
@@ -29,9 +29,18 @@ def home_path(option: str | None) -> str:
     return os.path.realpath(home)
 
 
+def path_of_new(option: str | None) -> str:
+    """Return the path of a home to make; where root gives a folder away, no link must lead."""
+    home = path_of(option)
+    named = os.path.abspath(option if option is not None else home)
+    if os.path.islink(named):
+        raise PermanentFailure(os.fsencode(f"{named} is a link: name the folder it leads to"))
+    return home
+
+
 def visit(option: str | None) -> str:
     """Return the path of a home to look at, with the rights for it and no more."""
-    home = home_path(option)
+    home = path_of(option)
     require_home(home)
     leave_root(home)
     return home

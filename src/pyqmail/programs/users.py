@@ -10,7 +10,7 @@ import typer
 
 from pyqmail.errors import PermanentFailure
 from pyqmail.home import credentials, keeper, mailboxes
-from pyqmail.programs.qmailctl_options import AsJson, Home, home_path, tell, visit
+from pyqmail.programs.homes import AsJson, Home, path_of, tell, visit
 from pyqmail.programs.tables import show, text_of
 
 app = typer.Typer(help="Users, who need no accounts of the machine.", no_args_is_help=True)
@@ -43,7 +43,7 @@ def add_user(
     as_json: AsJson = False,
 ) -> None:
     """Give NAME a mailbox; in a virtual domain, which is opened if it is new."""
-    path = home_path(home)
+    path = path_of(home)
     keeping = keeper.enter(path, account)
     password = _ask_password() if with_password else None
     user, new = mailboxes.add_user(path, os.fsencode(name), keeping)
@@ -70,7 +70,7 @@ def set_password(  # noqa: PLR0913  the options of one command
     as_json: AsJson = False,
 ) -> None:
     """Set the password of NAME: asked for on a terminal, else the first line of input."""
-    path = home_path(home)
+    path = path_of(home)
     credentials.enter(path)
     user = os.fsencode(name)
     shown = text_of(user)
@@ -106,7 +106,7 @@ def remove_user(  # noqa: PLR0913  the options of one command
     as_json: AsJson = False,
 ) -> None:
     """Take the mailbox of NAME away; the mail stays unless you say otherwise."""
-    path = home_path(home)
+    path = path_of(home)
     keeping = keeper.enter(path, account)
     gone = mailboxes.remove_user(
         path, os.fsencode(name), keeping, with_mail=with_mail, with_domain=with_domain
