@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.dovecot import adapted, dovecot, free_port, recommended
-from tests.support.private_home import HOST, PrivateHome, why_not
+from tests.support.private_home import HOST, PrivateHome, listening, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,6 @@ pytestmark = [
 
 BUDI = "budi@virtual.example.org"
 PASSWORD = "correct horse"
-ANYWHERE = tuple(f"--listen={name}=127.0.0.1:0" for name in ("smtp", "submission", "pop3"))
 
 
 class Servers:
@@ -96,7 +95,7 @@ def servers() -> Iterator[Servers]:
     with PrivateHome() as home:
         for name in ("aku", BUDI):
             home.run("qmailctl", "user", "add", name, "--password", text=f"{PASSWORD}\n".encode())
-        home.start("--json", *ANYWHERE)
+        home.start("--json", *listening("smtp", "pop3"))
         imap, imaps = free_port(), free_port()
         changes = {
             "/home/aku/mail/run": f"{home.path}/run",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
-from tests.support.private_home import HOST, PrivateHome, why_not
+from tests.support.private_home import HOST, PrivateHome, listening, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,6 @@ pytestmark = [
 DOMAIN = "virtual.example.org"
 BUDI = f"budi@{DOMAIN}"
 SERVICES = ("smtp", "submission", "smtps", "pop3", "pop3s")
-ANYWHERE = tuple(f"--listen={name}=127.0.0.1:0" for name in SERVICES)
 LETTER = b"Subject: hello\r\n\r\nfrom afar\r\n"
 NO_MAILBOX = (550, b"sorry, no mailbox here by that name. (#5.1.1)")
 
@@ -76,7 +75,7 @@ class Service(PrivateHome):
 @pytest.fixture(scope="module")
 def home() -> Iterator[Service]:
     with Service("aku") as home:
-        home.start("--json", *ANYWHERE)
+        home.start("--json", *listening(*SERVICES))
         yield home
         assert home.stop() == 0
 

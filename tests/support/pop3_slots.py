@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 from tests.support.children import as_ordinary_user
 from tests.support.pop3_doors import CHAIN
 from tests.support.pop3_histories import PASSWORD, Slot
-from tests.support.private_home import PrivateHome
+from tests.support.private_home import PrivateHome, listening
 from tests.support.tcpserver import TcpServer, running
 
 from pyqmail.control.roles import roles_of
 from pyqmail.home import mailboxes
 from pyqmail.home.keeper import Keeper
-from pyqmail.home.services import SERVICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +30,7 @@ def slots(count: int) -> Iterator[list[Slot]]:
     with PrivateHome() as home, ExitStack() as stack:
         made = [[name.format(number) for name in USERS] for number in range(count)]
         add_users(home, [user for users in made for user in users])
-        off = [f"--listen={name}=off" for name in SERVICES if name != "smtp"]
-        home.start("--json", "--listen=smtp=127.0.0.1:0", *off)
+        home.start("--json", *listening("smtp"))
         port = json.loads(home.log().partition("\n")[0])["services"]["smtp"]["port"]
         yield [
             _slot(home, stack, f"slot{number}", users, port) for number, users in enumerate(made)

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tests.support.launchers import PACKAGE, all_can_reach
 
+from pyqmail.home.services import SERVICES
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -34,6 +36,12 @@ NO_SERVICES = tuple(
 )
 
 QMAILCTL = "from pyqmail.programs.qmailctl import main; main()"
+
+
+def listening(*names: str) -> tuple[str, ...]:
+    """Return the options by which these services are at any free ports, and no others are."""
+    anywhere = dict.fromkeys(names, "127.0.0.1:0")
+    return tuple(f"--listen={name}={anywhere.get(name, 'off')}" for name in SERVICES)
 
 
 def why_not() -> str | None:

@@ -241,7 +241,12 @@ def _raise_limit_of_descriptors(connections: int) -> None:
 
 
 def _drop_rights(settings: _Settings) -> None:
-    """Become the group and the user of the options for good; 0 changes nothing, as ever."""
+    """Become the group and the user of the options for good; 0 changes nothing, as ever.
+
+    An application may have become just them when it was made: in a private home, its owner.
+    """
+    if settings.uid and _is_just(settings.uid, settings.gid):
+        return
     if settings.gid:
         try:
             os.setgroups([settings.gid])
@@ -253,6 +258,10 @@ def _drop_rights(settings: _Settings) -> None:
             os.setuid(settings.uid)
         except OSError as error:
             raise TransientFailure(b"unable to set uid: " + error_text(error)) from error
+
+
+def _is_just(uid: int, gid: int) -> bool:
+    return os.getresuid() == (uid, uid, uid) and gid in (0, os.getgid())
 
 
 def _leave_standard_input_and_output() -> None:
