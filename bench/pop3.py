@@ -53,6 +53,7 @@ def main() -> None:
         return
     with ExitStack() as stack:
         stack.enter_context(accounts.accounts())
+        stack.enter_context(accounts.homes_of_our_own())
         top = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench.")))
         top.chmod(0o755)
         servers = {

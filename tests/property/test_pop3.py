@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyqmail.protocol.pop3 import CommandReader, MessageEncoder
+from pyqmail.protocol.pop3_login import AskCapabilities, LogIn, LoginSession, Offer, Response
 
 TEXT = st.lists(st.sampled_from([b"\n", b"\n", b".", b"\r", b"a", b"\n\n", b"\0"])).map(b"".join)
 
@@ -67,3 +68,44 @@ def test_how_commands_are_cut_changes_nothing(wire: bytes, cuts: list[int]) -> N
         return seen
 
     assert commands(cut(wire, cuts)) == commands([wire])
+
+
+WORDS = [b"USER", b"PASS", b"APOP", b"AUTH", b"CAPA", b"STLS", b"UTF8", b"QUIT", b"NOOP", b"PLAIN"]
+SAID = st.lists(st.sampled_from([*WORDS, b" ", b" ", b"a", b"=", b"*", b"\0", b"\r\n", b"\n"]))
+
+
+def dialog(pieces: list[bytes], *, extensions: bool) -> tuple[bytes, list[str], bytes]:
+    """Return what a client heard, what was to be decided, and what was left for the session."""
+    session = LoginSession(b"<1>", Offer(extensions=extensions, tls=True, passwords=True))
+    heard, events = b"", []
+    for piece in pieces:
+        session.receive_data(piece)
+        while (event := session.next_event()) is not None:
+            events.append(type(event).__name__)
+            if isinstance(event, AskCapabilities):
+                session.tell_capabilities([b"PLAIN"])
+            elif isinstance(event, LogIn | Response):
+                session.refuse(b"no")
+            else:
+                session.challenge(b"?")
+        heard += session.data_to_send()
+    return heard, events, session.take_rest()
+
+
+@settings(deadline=None)
+@given(said=SAID.map(b"".join), cuts=st.lists(st.integers(0, 60)), extensions=st.booleans())
+def test_how_a_login_is_cut_changes_nothing(
+    *, said: bytes, cuts: list[int], extensions: bool
+) -> None:
+    whole = dialog([said], extensions=extensions)
+    pieces = dialog(cut(said, cuts), extensions=extensions)
+
+    assert pieces[:2] == whole[:2]
+
+
+@settings(deadline=None)
+@given(said=st.binary(max_size=200))
+def test_any_bytes_are_answered_before_a_login(said: bytes) -> None:
+    heard, _, _ = dialog([said], extensions=True)
+
+    assert heard.endswith(b"\r\n")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
 import sys
@@ -68,6 +69,34 @@ def test_a_password_that_is_kept_in_plain_is_compared(home: LoginHome) -> None:
 
     assert find_login(home.path, b"joe", b"secret") is not None
     assert find_login(home.path, b"joe", b"secre") is None
+
+
+def apop(timestamp: bytes, password: bytes) -> bytes:
+    """Return what RFC 1939 §7 wants."""
+    return hashlib.md5(timestamp + password).hexdigest().encode()
+
+
+@pytest.mark.parametrize(
+    "entry", ["joe:{PLAIN}secret", f"joe:{HASH}:{{PLAIN}}secret"], ids=["alone", "beside a hash"]
+)
+def test_where_it_is_kept_in_plain_the_digest_of_the_timestamp_is_as_good(
+    home: LoginHome, entry: str
+) -> None:
+    home.users(entry)
+
+    assert find_login(home.path, b"joe", apop(b"<1@a>", b"secret"), b"<1@a>") is not None
+    assert find_login(home.path, b"joe", b"secret", b"<1@a>") is not None
+    for digest, timestamp in [
+        (apop(b"<1@a>", b"secret"), b"<2@a>"),
+        (apop(b"<1@a>", b"wrong"), b"<1@a>"),
+        (apop(b"", b"secret"), b""),  # nobody has challenged with nothing
+    ]:
+        assert find_login(home.path, b"joe", digest, timestamp) is None
+
+
+def test_where_only_a_hash_is_kept_no_digest_fits(home: LoginHome) -> None:
+    assert find_login(home.path, b"joe", apop(b"<1@a>", b"secret"), b"<1@a>") is None
+    assert find_login(home.path, b"joe", apop(b"<1@a>", b""), b"<1@a>") is None
 
 
 def test_an_entry_with_no_way_in_lets_nobody_in(home: LoginHome) -> None:
