@@ -14,6 +14,10 @@ from tests.support.launchers import launcher_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+# Programs whose cases are sessions: those that serve, and those that stand before a server.
+SESSIONS = ("smtpd", "qmtpd", "qmqpd")
+FILTERS = ("addcr", "delcr", "fixcrio", "recordio", "rblsmtpd")
+
 VECTORS = os.path.join(os.path.dirname(__file__), "vectors")
 
 
@@ -22,9 +26,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for argument, is_scenario in (("vector", False), ("scenario", True)):
         if argument in metafunc.fixturenames:
             metafunc.parametrize(argument, cases(scenarios=is_scenario))
-    if "smtp_session" in metafunc.fixturenames:
-        sessions = [case for case in cases(scenarios=False) if case.id.startswith("smtpd-")]
-        metafunc.parametrize("smtp_session", sessions)
+    for argument, prefixes in (("session", SESSIONS), ("filtered_session", FILTERS)):
+        if argument in metafunc.fixturenames:
+            known = cases(scenarios=False)
+            chosen = [case for case in known if case.id.rpartition("-")[0] in prefixes]
+            metafunc.parametrize(argument, chosen)
     if "pop3_session" in metafunc.fixturenames:
         sessions = [
             _case(vector, POP3_EXTENSIONS)

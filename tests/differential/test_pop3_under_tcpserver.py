@@ -43,8 +43,7 @@ def ask(
     """Hold one session; return exit status, what was said and the log of qmail-popup."""
     variables = {os.fsdecode(name): os.fsdecode(value) for name, value in environ.items()}
     with tempfile.TemporaryDirectory() as folder:
-        server = TcpServer(f"{scratch.bin}/tcpserver", Path(folder), variables)
-        server.folder = scratch.work
+        server = TcpServer(f"{scratch.bin}/tcpserver", Path(folder), variables, work=scratch.work)
         with running(server):
             server.start(["-RHl0"], ["qmail-popup", *chain])
             answer = server.ask(said)

@@ -77,6 +77,23 @@ def test_the_program_runs_as_the_user_and_as_nothing_else(checkpassword: Checkpa
     assert int(descriptors) == 4  # 0, 1, 2 and that of ls: the password is gone
 
 
+def test_dovecot_is_told_whose_session_it_is_and_nobody_can_meddle(
+    checkpassword: Checkpassword, tmp_path: Path
+) -> None:
+    home = checkpassword.home
+    reply = tmp_path / "checkpassword-reply"
+    reply.write_text('#!/bin/sh\nid -u; echo "$USER $HOME $EXTRA $userdb_uid $userdb_gid"\n')
+    reply.chmod(0o755)
+
+    done = checkpassword(RIGHT, str(reply))
+    refused = checkpassword(b"joe\0wrong\0\0", str(reply))
+
+    uid, variables = done.stdout.splitlines()
+    assert int(uid) == os.getuid()
+    assert variables == f"joe {home.joe} userdb_uid userdb_gid {home.uid} {home.gid}"
+    assert (refused.returncode, refused.stdout) == (1, "")
+
+
 def test_its_exit_code_is_the_programs(checkpassword: Checkpassword) -> None:
     assert checkpassword(RIGHT, "sh", "-c", "exit 7").returncode == 7
 

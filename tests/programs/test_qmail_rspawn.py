@@ -237,7 +237,7 @@ def test_without_a_queue_it_ends_with_111(home: SpawnHome) -> None:
 def test_when_descriptors_run_out_deliveries_wait_and_it_goes_on(home: SpawnHome) -> None:
     path = remote(home, r"printf 'r\0Kok\n\0'; exec sleep 0.2")
     limited = home.path / "limited"
-    limited.write_text(f"#!/bin/sh\nulimit -n 14\nexec {home.path}/bin/qmail-rspawn\n")
+    limited.write_text(f"#!/bin/sh\nulimit -n 24\nexec {home.path}/bin/qmail-rspawn\n")
     limited.chmod(0o755)
     with running(home, str(limited), QMAILREMOTE=path) as spawner:
         for slot in range(20):

@@ -250,6 +250,46 @@ def test_a_user_can_be_removed_with_all_his_mail(qmailctl: Qmailctl) -> None:
     assert not (qmailctl.home / "home" / "aku").exists()
 
 
+def test_a_user_of_a_virtual_domain_is_added_listed_and_removed(qmailctl: Qmailctl) -> None:
+    name = "budi@virtual.example.org"
+    folder = f"{qmailctl.home}/domains/virtual.example.org/budi"
+
+    added, again = (qmailctl("user", "add", name, "--json") for _ in range(2))
+    plain = qmailctl("user", "add", name.upper().replace("BUDI", "budi"))
+    listed = qmailctl("user", "list")
+    removed = qmailctl("user", "remove", name, "--with-domain", "--with-mail")
+
+    assert json.loads(added.stdout) == {"name": name, "folder": folder, "new": True}
+    assert json.loads(again.stdout) == {"name": name, "folder": folder, "new": False}
+    assert plain.stdout == f"Mail for {name} goes already to {folder}/Maildir.\n"
+    assert listed.stdout == f"{name}\t{folder}\n"
+    assert removed.stdout == (
+        f"Mail for virtual.example.org is not taken any more; {folder} is deleted.\n"
+    )
+    assert qmailctl("user", "list", "--json").stdout == "[]\n"
+
+
+def test_passwords_are_set_and_taken_away_as_scripts_want_it(qmailctl: Qmailctl) -> None:
+    name = "budi@virtual.example.org"
+    qmailctl("user", "add", name)
+
+    given = qmailctl("user", "passwd", name, "--json", text="secret\n")
+    taken = qmailctl("user", "passwd", name, "--json", "--remove")
+    unknown = qmailctl("user", "passwd", "ani@virtual.example.org", "--json", text="secret\n")
+
+    assert json.loads(given.stdout) == {"name": name, "password": True}
+    assert json.loads(taken.stdout) == {"name": name, "password": False}
+    assert (unknown.returncode, unknown.stdout) == (100, "")
+    assert unknown.stderr == "qmailctl: fatal: there is no user ani@virtual.example.org\n"
+
+
+def test_in_a_private_home_mail_is_nobodys_but_the_owners(qmailctl: Qmailctl) -> None:
+    done = qmailctl("user", "add", "aku", "--account", "vmail")
+
+    assert (done.returncode, done.stdout) == (100, "")
+    assert "--account is for system homes" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -504,3 +544,36 @@ def test_check_looks_at_passwords(qmailctl: Qmailctl) -> None:
     assert "not in users/assign" in found()
     passwd.chmod(0o644)
     assert "chmod o=" in found()
+
+
+# autoconfig
+
+
+def test_autoconfig_writes_files_and_prints_records(qmailctl: Qmailctl) -> None:
+    folder = qmailctl.place / "web"
+    as_ordinary_user(folder.mkdir)
+    qmailctl("user", "add", "budi@virtual.example.org")
+
+    plain = qmailctl("autoconfig", str(folder), "--web", "www.example.org")
+    as_json = json.loads(
+        qmailctl("autoconfig", str(folder), "--json", "--domain", "mail.example.org").stdout
+    )
+
+    name = f"{folder}/virtual.example.org/autodiscover/autodiscover.xml"
+    assert f"; {name}\n" in plain.stdout
+    assert "_pop3s._tcp.virtual.example.org. IN SRV 0 1 2995 mail.example.org.\n" in plain.stdout
+    assert "autoconfig.mail.example.org. IN CNAME www.example.org.\n" in plain.stdout
+    assert os.path.isfile(name)
+    assert all(os.path.isfile(name) for name in as_json["files"])
+    assert as_json["records"][-1] == {
+        "name": "autodiscover.mail.example.org.",
+        "type": "CNAME",
+        "data": "mail.example.org.",
+    }
+
+
+def test_autoconfig_for_a_domain_of_nobody_ends_with_100(qmailctl: Qmailctl) -> None:
+    done = qmailctl("autoconfig", str(qmailctl.place), "--domain", "far.example.net")
+
+    assert (done.returncode, done.stdout) == (100, "")
+    assert done.stderr == "qmailctl: fatal: nobody has mail in the domain far.example.net\n"

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyqmail.protocol.smtp.client import Answer, ClientSession
+from pyqmail.protocol.smtp.client import Answer, ClientSession, Path
 from pyqmail.protocol.smtp.server_reply import MalformedReply
 
 DIALOG = (
@@ -24,7 +24,7 @@ def drive(chunks: list[bytes]) -> tuple[list[Answer], bytes]:
         while (answer := session.next_answer()) is not None:
             answers.append(answer)
             if len(answers) == 2:
-                session.begin(b"s@x", [b"a@y", b"b@y"])
+                session.begin(Path(b"s@x"), [Path(b"a@y"), Path(b"b@y")])
     return answers, session.data_to_send()
 
 

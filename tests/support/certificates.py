@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import trustme
@@ -17,10 +18,17 @@ class Authority:
     def __init__(self) -> None:
         self._authority = trustme.CA()
 
-    def issue(self, control: Path, name: str = "mail.example.org") -> None:
+    def issue(
+        self, control: Path, name: str = "mail.example.org", end: datetime | None = None
+    ) -> None:
         """Write control/servercert.pem: key and chain in one file."""
-        issued = self._authority.issue_cert(name, "127.0.0.1")
+        begin = None if end is None else end - timedelta(days=90)
+        issued = self._authority.issue_cert(name, "127.0.0.1", not_before=begin, not_after=end)
         issued.private_key_and_cert_chain_pem.write_to_path(str(control / "servercert.pem"))
+
+    def certificate(self) -> str:
+        """Return its own certificate, for a file of those that are believed."""
+        return self._authority.cert_pem.bytes().decode()
 
     def context(self) -> ssl.SSLContext:
         """Return what a client needs to believe the servers' certificates."""

@@ -22,9 +22,9 @@ PATIENCE = 30  # seconds for what takes less than one
 _SCREEN = struct.pack("HHHH", 40, 120, 0, 0)  # rows, columns
 
 
-def require(name: str, package: str) -> str:
+def require(name: str, package: str, *, path: str | None = None) -> str:
     """Return the path of a program; where it is not installed, skip the test and say so."""
-    path = shutil.which(name, path=f"{os.defpath}:/usr/sbin:/usr/games")
+    path = shutil.which(name, path=path or f"{os.defpath}:/usr/sbin:/usr/games")
     if path is None:
         pytest.skip(f"there is no {name}: Debian's {package} is not installed")
     return path

@@ -22,12 +22,17 @@ class TcpServer:
     """`start()` it; it answers on `port`, and `lines()` is its log so far."""
 
     def __init__(
-        self, program: str, folder: Path, environ: Mapping[str, str] | None = None
+        self,
+        program: str,
+        folder: Path,
+        environ: Mapping[str, str] | None = None,
+        *,
+        work: str | None = None,
     ) -> None:
         self._program = program
+        self._work = work  # where it runs; None: here
         self.log_path = self._log = folder / "log"
         self._environ = dict(environ or {})
-        self.folder: str | None = None  # where it runs; None: here
         self.port = 0
         self.process: subprocess.Popen[bytes]
 
@@ -41,8 +46,8 @@ class TcpServer:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=environ,
+                cwd=self._work,
                 start_new_session=True,
-                cwd=self.folder,
             )
         assert self.process.stdout is not None  # it is a pipe
         with self.process.stdout as stdout:

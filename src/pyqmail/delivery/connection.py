@@ -2,40 +2,64 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
+from pyqmail.delivery.conversation import Conversation
+from pyqmail.delivery.smtp_transaction import Transaction
 from pyqmail.protocol.smtp.client import ClientSession
 from pyqmail.system.streams import ConnectionStream
+from pyqmail.system.tls import SecurableStream
 
 if TYPE_CHECKING:
-    import asyncio
+    from pyqmail.delivery.composition import Envelope
+    from pyqmail.delivery.conversation import Patience
+    from pyqmail.delivery.outcome import Outcome
+    from pyqmail.delivery.outgoing import OutgoingMessage
 
 MAX_TRANSACTIONS: Final = 100  # over one connection: some hosts refuse more
+MAX_AGE: Final = 300  # seconds, of a connection that is used again: who stays for ever is a burden
 
 
-class Connection(ConnectionStream):
-    """A connection that we have opened, and close; `name` is what we call ourselves."""
+class Connection:
+    """A connection that we have opened, and close; `partner` is the host's address as text."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: bytes
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        name: bytes,
+        partner: bytes,
+        patience: Patience,
     ) -> None:
-        super().__init__(reader, writer)
+        self._reader = reader
         self._transport = writer.transport
-        self.session = ClientSession(name)
+        self._stream = SecurableStream(ConnectionStream(reader, writer))
+        self.partner = partner
+        self.conversation = Conversation(self._stream, ClientSession(name), patience)
         self.transactions = 0
+        self._opened = asyncio.get_running_loop().time()
 
     @property
     def reusable(self) -> bool:
-        """Can another transaction begin?"""
-        open_still = not self._transport.is_closing()
-        return open_still and self.session.reusable and self.transactions < MAX_TRANSACTIONS
+        """Can another transaction begin, and should it?"""
+        open_still = not (self._transport.is_closing() or self._reader.at_eof())
+        age = asyncio.get_running_loop().time() - self._opened
+        worn = self.transactions >= MAX_TRANSACTIONS or age > MAX_AGE
+        return open_still and self.conversation.session.idle and not worn
+
+    async def hand_over(self, envelope: Envelope, message: OutgoingMessage) -> Outcome:
+        """Return what became of the message; nothing that a peer does raises."""
+        self.transactions += 1
+        return await Transaction(self.conversation, self.partner).run(envelope, message)
 
     def close(self) -> None:
         """Say goodbye, if anybody listens, and close; nobody waits for either."""
         if self._transport.get_write_buffer_size():
             self._transport.abort()
             return
-        self.session.quit()
+        self.conversation.session.quit()
         if not self._transport.is_closing():
-            self._transport.write(self.session.data_to_send())
+            data = self.conversation.session.data_to_send()
+            self._transport.write(self._stream.last_words(data))
         self._transport.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -32,6 +33,7 @@ class Exchanger:
 
     preference: int
     address: Address
+    name: bytes = b""  # by which it was found
 
 
 class Search:
@@ -45,17 +47,23 @@ class Search:
         """Return who takes the mail of `host`; None: it has no MX records, and no address."""
         literal = parse_literal(host)
         if literal is not None:
-            return [Exchanger(0, literal)]
+            return [Exchanger(0, literal, host)]
         name = ascii_name(host)
         records = await self._resolver.exchangers(name)
         if not records:
-            return [Exchanger(0, each) for each in await self.resolve(name)] or None
-        found = []
-        for preference, exchanger in sorted(records, key=_preference)[:MAX_EXCHANGERS]:
-            found += [Exchanger(preference, each) for each in await self._addresses(exchanger)]
-        return found
+            return [Exchanger(0, each, name) for each in await self.resolve(name)] or None
+        best = sorted(records, key=_preference)[:MAX_EXCHANGERS]
+        # All at once: whoever lets us wait for each of many names could hold us for hours.
+        found = await asyncio.gather(*(self._addresses(exchanger) for _, exchanger in best))
+        return [
+            Exchanger(preference, address, exchanger)
+            for (preference, exchanger), addresses in zip(best, found, strict=True)
+            for address in addresses
+        ]
 
     async def _addresses(self, name: bytes) -> list[Address]:
+        if not name:
+            return []  # "null MX", RFC 7505: this domain takes no mail
         literal = parse_literal(name)
         if literal is not None:
             return [literal]  # an MX record must not hold one, but some do
@@ -82,8 +90,8 @@ async def find_exchangers(
     resolver: Resolver,
     own: Collection[bytes],
     shuffle: Callable[[list[Exchanger]], None],
-) -> list[Address]:
-    """Return the addresses to try, in order. Raises Undeliverable.
+) -> list[Exchanger]:
+    """Return the exchangers to try, in order. Raises Undeliverable.
 
     `own` are the packed addresses of this machine: whoever stands behind it in
     the list of exchangers would send the mail back to it. `shuffle` puts a
@@ -136,12 +144,14 @@ def is_own(address: Address, own: Collection[bytes]) -> bool:
 
 def in_order(
     found: Iterable[Exchanger], shuffle: Callable[[list[Exchanger]], None]
-) -> list[Address]:
-    """Return the addresses by preference, in random order among equals (RFC 5321 §5.1)."""
+) -> list[Exchanger]:
+    """Return each address once, by preference, random among equals (RFC 5321 §5.1)."""
     mixed = list(found)
     shuffle(mixed)
-    addresses = (each.address for each in sorted(mixed, key=lambda each: each.preference))
-    return list(dict.fromkeys(addresses))
+    first: dict[Address, Exchanger] = {}
+    for each in sorted(mixed, key=lambda each: each.preference):
+        first.setdefault(each.address, each)
+    return list(first.values())
 
 
 def parse_literal(host: bytes) -> Address | None:

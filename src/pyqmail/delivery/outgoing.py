@@ -17,6 +17,7 @@ class Facts:
 
     size: int  # bytes on the wire, but for doubled dots
     has_eight_bits: bool
+    has_eight_bits_in_header: bool
 
 
 class OutgoingMessage:
@@ -58,11 +59,33 @@ class OutgoingMessage:
 
     def _examine(self) -> Facts:
         size, position, ascii_only = 0, self._start, True
+        header = _Header()
         try:
             while piece := os.pread(self._descriptor, READ_SIZE, position):
                 position += len(piece)
                 size += len(piece) + piece.count(b"\n") - piece.count(b"\r\n")
-                ascii_only = ascii_only and piece.isascii()
+                if not piece.isascii():
+                    ascii_only = False
+                header.look_at(piece)
         except OSError as error:
             raise Undeliverable(UNREADABLE_MESSAGE) from error
-        return Facts(size, not ascii_only)
+        return Facts(size, not ascii_only, header.has_eight_bits)
+
+
+class _Header:
+    """Looks at a message, piece by piece, until its header section ends."""
+
+    def __init__(self) -> None:
+        self.has_eight_bits = False
+        self._ended = False
+        self._last = b"\n"  # an empty line may stand at once, or across two pieces
+
+    def look_at(self, piece: bytes) -> None:
+        """Take the next piece."""
+        if self._ended:
+            return
+        text = (self._last + piece).replace(b"\r\n", b"\n")
+        section, end, _ = text.partition(b"\n\n")
+        self._ended = bool(end)
+        self.has_eight_bits = self.has_eight_bits or not section.isascii()
+        self._last = piece[-2:]

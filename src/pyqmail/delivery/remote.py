@@ -3,58 +3,80 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import random
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.files import ControlError
-from pyqmail.delivery.connection import Connection
-from pyqmail.delivery.destinations import LIMIT, Destinations, Unanswered
-from pyqmail.delivery.exchangers import find_exchangers, find_relay
+from pyqmail.control.smtproutes import SMTP_PORT
+from pyqmail.delivery.composition import Envelope
+from pyqmail.delivery.destinations import KEEP, LIMIT, Destinations, Unanswered
+from pyqmail.delivery.hops import find_hops
+from pyqmail.delivery.introduction import Unopened
+from pyqmail.delivery.opening import Opener
+from pyqmail.delivery.outcome import Outcome
 from pyqmail.delivery.outgoing import OutgoingMessage
+from pyqmail.delivery.paths import breaks_lines
 from pyqmail.delivery.remote_texts import (
     LINE_BREAK_IN_RECIPIENT,
     LINE_BREAK_IN_SENDER,
     NO_CONNECTION,
     NO_RECIPIENT_LEFT,
-    OUT_OF_RESOURCES,
     UNREADABLE_CONTROL,
     Undeliverable,
 )
-from pyqmail.delivery.routes import SMTP_PORT, find_relay_of, read_settings
-from pyqmail.delivery.smtp_transaction import Envelope, Outcome, Transaction
-from pyqmail.message.address import quote_address, split_address
-from pyqmail.system.interfaces import local_addresses
+from pyqmail.delivery.routes import read_settings
+from pyqmail.message.wishes import parse_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
-    from pyqmail.delivery.exchangers import Address
+    from pyqmail.delivery.connection import Connection
+    from pyqmail.delivery.hops import Hop
     from pyqmail.delivery.routes import Settings
     from pyqmail.queue.suspension import Suspension
     from pyqmail.system.dns import Resolver
 
-MAX_ADDRESSES: Final = 20  # tried in one delivery; each may cost a time-out
-IPV6: Final = 6
-_CHANCE: Final = random.SystemRandom()
+
+FRESH: Final = 1  # seconds for which what was read and asked counts as just read and asked
+LONG: Final = 10  # seconds to ask a host, and get nothing; who refuses does so sooner
+
+
+def _nothing() -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What qmail-remote is told; `message` is a descriptor that reads the message."""
+    """What qmail-remote is told; `message` is a descriptor that reads the message.
+
+    `wishes` are those for each recipient, as `Wishes.words_for()` gives them; or none at all.
+    Others may be added to the forward paths, and their wishes, until `begin` is called, which
+    comes before a host hears of the first of them.
+    """
 
     host: bytes
     reverse_path: bytes
     forward_paths: Sequence[bytes]
     message: int
+    wishes: Sequence[bytes] = ()
+    begin: Callable[[], None] = _nothing
+
+    @property
+    def envelope(self) -> Envelope:
+        """What goes to the next host."""
+        if not any(self.wishes):
+            return Envelope(self.reverse_path, self.forward_paths)
+        parsed = [parse_words(words) for words in self.wishes]
+        each = [own for _, own in parsed]
+        return Envelope(self.reverse_path, self.forward_paths, parsed[0][0], each)
 
 
 class RemoteDeliverer:
     """Delivers to other hosts, any number of deliveries at once.
 
-    The control files are read for each delivery, as the original's program does.
+    What control files and the DNS say is asked anew after a second: as good as for each
+    delivery, which is what the original's program does.
+    After a delivery its connection is closed, unless `keep_connections()` was called.
     """
 
     def __init__(
@@ -68,150 +90,117 @@ class RemoteDeliverer:
         self._home = home
         self._port = port
         self._resolver = resolver
-        self._suspension = suspension
-        self._destinations = Destinations(limit)
+        self._opener = Opener(home, suspension)
+        self._destinations = Destinations(limit, keep=0)
+        self._settings: Settings | None = None
+        self._hops: dict[bytes, Sequence[Hop]] = {}
+        self._stale_at: float = 0
 
-    async def deliver(self, delivery: Delivery) -> bytes:
-        """Return what qmail-remote says: a report on each recipient, then one on the message."""
+    async def deliver(self, delivery: Delivery) -> Outcome:
+        """Return what became of the message, for each recipient."""
         try:
-            outcome = await self._deliver(delivery)
+            return await self._deliver(delivery)
         except Undeliverable as failure:
-            outcome = Outcome([], failure.report)
-        reports = [*outcome.recipients, outcome.message]
-        return b"".join(report + b"\0" for report in reports)
+            return Outcome([], failure.report)
 
     async def _deliver(self, delivery: Delivery) -> Outcome:
-        try:
-            settings = read_settings(self._home)
-            relay = find_relay_of(settings.routes, delivery.host)
-        except ControlError as error:
-            raise Undeliverable(UNREADABLE_CONTROL) from error
-        if _breaks_lines(delivery.reverse_path):
+        self._forget_what_is_stale()
+        settings = self._read_settings()
+        if breaks_lines(delivery.reverse_path):
             raise Undeliverable(LINE_BREAK_IN_SENDER)
-        paths = [path for path in delivery.forward_paths if not _breaks_lines(path)]
-        if not paths:
-            return _with_the_broken(delivery, Outcome([], NO_RECIPIENT_LEFT))
-        if relay:
-            addresses, port = await find_relay(relay.host, self._resolver), relay.port
-        else:
-            own = _own_addresses()
-            addresses = await find_exchangers(delivery.host, self._resolver, own, _CHANCE.shuffle)
-            port = self._port
-        envelope = Envelope(wire_form(delivery.reverse_path), [wire_form(path) for path in paths])
-        message = OutgoingMessage(delivery.message)
-        outcome = await self._try_each(addresses, port, settings, envelope, message)
-        return _with_the_broken(delivery, outcome)
+        if all(map(breaks_lines, delivery.forward_paths)):
+            reports = [LINE_BREAK_IN_RECIPIENT] * len(delivery.forward_paths)
+            return Outcome(reports, NO_RECIPIENT_LEFT)
+        hops = await self._find_hops(delivery.host.lower(), settings)
+        return await self._try_each(hops, settings, _Work(delivery))
 
-    async def _try_each(
-        self,
-        addresses: Iterable[Address],
-        port: int,
-        settings: Settings,
-        envelope: Envelope,
-        message: OutgoingMessage,
-    ) -> Outcome:
+    def _forget_what_is_stale(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._stale_at:
+            self._stale_at = now + FRESH
+            self._settings = None
+            self._hops.clear()
+
+    def _read_settings(self) -> Settings:
+        if self._settings is None:
+            try:
+                self._settings = read_settings(self._home)
+            except ControlError as error:
+                raise Undeliverable(UNREADABLE_CONTROL) from error
+        return self._settings
+
+    async def _find_hops(self, host: bytes, settings: Settings) -> Sequence[Hop]:
+        hops = self._hops.get(host)
+        if hops is None:
+            hops = await find_hops(self._home, host, settings, self._resolver, self._port)
+            self._hops[host] = hops
+        return hops
+
+    async def _try_each(self, hops: Sequence[Hop], settings: Settings, work: _Work) -> Outcome:
         outcome = Outcome([], NO_CONNECTION, elsewhere=True)
-        for address in list(addresses)[:MAX_ADDRESSES]:
-            there = await self._try_one(address, port, settings, envelope, message)
-            outcome = there or outcome
+        for hop in hops:
+            outcome = await self._try_one(hop, settings, work) or outcome
             if not outcome.elsewhere:
                 break
         return outcome
 
-    async def _try_one(
-        self,
-        address: Address,
-        port: int,
-        settings: Settings,
-        envelope: Envelope,
-        message: OutgoingMessage,
-    ) -> Outcome | None:
+    async def _try_one(self, hop: Hop, settings: Settings, work: _Work) -> Outcome | None:
         """Return what came of one address; None if there was nobody to ask."""
-        if self._suspension.is_suspended(address.packed, int(time.time())):
-            return None
-        place = (str(address), port)
         try:
-            connection = await self._destinations.enter(place)
+            connection = await self._destinations.enter(hop)
         except Unanswered:
             return None
+        began = asyncio.get_running_loop().time()
+        outcome = None
         try:
-            outcome = None
-            if connection is not None and message.rewind():
-                outcome = await _hand_over(connection, address, settings, envelope, message)
+            if connection is not None:
+                outcome = await work.hand_over(connection)
             if outcome is None or outcome.elsewhere:
                 # One that others have used may only be too old: the host is worth a fresh one.
-                connection = await self._renew(connection, address, port, settings)
-                if connection is not None and message.rewind():
-                    outcome = await _hand_over(connection, address, settings, envelope, message)
+                connection = await self._renew(connection, hop, settings)
+                outcome = await work.hand_over(connection) or outcome
+        except Unopened as failure:
+            connection, outcome = None, failure.outcome or outcome
+            if failure.outcome is None:
+                self._destinations.tell_the_waiting(hop)
         finally:
-            self._destinations.leave(place, connection)
+            served = connection is not None and connection.conversation.session.idle
+            if not served and asyncio.get_running_loop().time() - began > LONG:
+                self._destinations.be_silent(hop)
+            self._destinations.leave(hop, connection, served=served)
         return outcome
 
-    async def _renew(
-        self, old: Connection | None, address: Address, port: int, settings: Settings
-    ) -> Connection | None:
+    async def _renew(self, old: Connection | None, hop: Hop, settings: Settings) -> Connection:
         if old is not None:
             old.close()
-        connection = await self._connect(address, port, settings)
-        if connection is None:
-            self._destinations.tell_the_waiting((str(address), port))
-        return connection
-
-    async def _connect(self, address: Address, port: int, settings: Settings) -> Connection | None:
-        """Return a connection to the address; None if it is not to be had."""
-        source = settings.source
-        of_one_kind = source is not None and (":" in source) == (address.version == IPV6)
         try:
-            async with asyncio.timeout(settings.connect_timeout):
-                reader, writer = await asyncio.open_connection(
-                    str(address), port, local_addr=(source, 0) if of_one_kind else None
-                )
-        except OSError as error:
-            if isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:
-                self._suspension.note_timeout(address.packed, int(time.time()))
-            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                raise Undeliverable(OUT_OF_RESOURCES) from error
+            return await self._opener.open(hop, settings)
+        except Undeliverable:
+            # Out of descriptors: one that is kept for others may serve us better.
+            if not self._destinations.close_oldest():
+                raise
+            await asyncio.sleep(0)  # it is closed in the next turn of the loop
+            return await self._opener.open(hop, settings)
+
+    def keep_connections(self) -> None:
+        """Keep connections for a moment, in which others may use them; `close()` in the end."""
+        self._destinations.keep = KEEP
+
+    def close(self) -> None:
+        """Close the connections that are kept; nothing more is to be delivered."""
+        self._destinations.close_all()
+
+
+class _Work:
+    """The message and envelope of a delivery, for one connection after the other."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+        self._message = OutgoingMessage(delivery.message)
+
+    async def hand_over(self, connection: Connection) -> Outcome | None:
+        """Return what became of the message; None if it cannot be read again."""
+        if not self._message.rewind():
             return None
-        self._suspension.note_success(address.packed)
-        return Connection(reader, writer, settings.name)
-
-
-async def _hand_over(
-    connection: Connection,
-    address: Address,
-    settings: Settings,
-    envelope: Envelope,
-    message: OutgoingMessage,
-) -> Outcome:
-    connection.transactions += 1
-    partner = str(address).encode()
-    transaction = Transaction(connection, connection.session, partner, settings.timeout)
-    return await transaction.run(envelope, message)
-
-
-def wire_form(address: bytes) -> bytes:
-    """Return the address as it stands in MAIL and RCPT; without a domain, as it is."""
-    return address if split_address(address)[1] is None else quote_address(address)
-
-
-def _breaks_lines(address: bytes) -> bool:
-    return b"\r" in address or b"\n" in address
-
-
-def _with_the_broken(delivery: Delivery, outcome: Outcome) -> Outcome:
-    """Put the reports on recipients that were not sent at their places."""
-    reports = iter(outcome.recipients)
-    merged: list[bytes] = []
-    for path in delivery.forward_paths:
-        report = LINE_BREAK_IN_RECIPIENT if _breaks_lines(path) else next(reports, None)
-        if report is None:
-            break  # nobody was asked about this one and those after it
-        merged.append(report)
-    return Outcome(merged, outcome.message)
-
-
-def _own_addresses() -> frozenset[bytes]:
-    try:
-        return local_addresses()
-    except OSError as error:
-        raise Undeliverable(OUT_OF_RESOURCES) from error
+        self._delivery.begin()
+        return await connection.hand_over(self._delivery.envelope, self._message)

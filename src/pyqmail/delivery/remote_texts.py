@@ -24,8 +24,10 @@ OURSELVES: Final = (
 # The original puts the line break on the wire.
 LINE_BREAK_IN_SENDER: Final = b"DThis sender's address has a line break; SMTP has none. (#5.1.7)\n"
 LINE_BREAK_IN_RECIPIENT: Final = b"hThis address has a line break; SMTP has none. (#5.1.3)\n"
+# Behind "Connected to" and the address.
+NO_TLS_OFFERED: Final = b"but it offers no TLS, which control/tlspolicy demands (#4.7.4)"
+NO_MECHANISM: Final = b"but it offers no way to log in that I know (#4.7.4)"
 NO_RECIPIENT_LEFT: Final = b"DGiving up: no address can be sent.\n"
-ACCEPTED_RECIPIENT: Final = b"r"
 
 _SHOWN: Final = range(33, 127)
 
@@ -42,6 +44,37 @@ def no_such_host(host: bytes) -> bytes:
     """Return the report on a name that the DNS does not know."""
     name = bytes(byte if byte in _SHOWN else ord("?") for byte in host)
     return b"DSorry, I couldn't find any host named %b. (#5.1.2)\n" % name
+
+
+def tls_failed(partner: bytes, reason: bytes) -> bytes:
+    """Return the report on a host with which there is no TLS, though there must be."""
+    return b"ZConnected to %b but TLS failed: %b. (#4.7.5)\n" % (partner, reason)
+
+
+def too_large(partner: bytes, size: int, limit: int) -> bytes:
+    """Return the report on a message that is larger than the host says it takes."""
+    words = b"DConnected to %b but it takes %d bytes at most, and this message has %d. (#5.3.4)\n"
+    return words % (partner, limit, size)
+
+
+_NO_SMTPUTF8: Final = b"does not take internationalized mail (SMTPUTF8), "
+
+
+def international_sender(partner: bytes) -> bytes:
+    """Return the report for a host that cannot be told who sends."""
+    why = b"and the sender's address is such. (#5.6.7)\n"
+    return b"DConnected to " + partner + b" but it " + _NO_SMTPUTF8 + why
+
+
+def international_message(partner: bytes) -> bytes:
+    """Return the report for a host that cannot be given the header section."""
+    why = b"and the header of this message is such. (#5.6.7)\n"
+    return b"DConnected to " + partner + b" but it " + _NO_SMTPUTF8 + why
+
+
+def international_recipient(partner: bytes) -> bytes:
+    """Return the report on a recipient that the host cannot be told."""
+    return b"h" + partner + b" " + _NO_SMTPUTF8 + b"and this address is such. (#5.6.7)\n"
 
 
 def connection_died(partner: bytes, *, after_the_end: bool) -> bytes:

@@ -1,129 +1,115 @@
-"""One mail transaction over one connection: from the greeting to the report."""
+"""One mail transaction over one connection: from the sender to the report."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from pyqmail.delivery.composition import Composer
+from pyqmail.delivery.outcome import ACCEPTED_RECIPIENT, Outcome
 from pyqmail.delivery.remote_texts import (
-    ACCEPTED_RECIPIENT,
     PARTIAL_LINE,
     Undeliverable,
     connection_died,
     quoted,
 )
+from pyqmail.protocol.smtp.client import Path
 from pyqmail.protocol.smtp.data_encoder import PartialLastLine
 from pyqmail.protocol.smtp.server_reply import MalformedReply, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from pyqmail.delivery.composition import Envelope
+    from pyqmail.delivery.conversation import Conversation
     from pyqmail.delivery.outgoing import OutgoingMessage
-    from pyqmail.protocol.smtp.client import Answer, ClientSession
-    from pyqmail.system.streams import Stream
+    from pyqmail.protocol.smtp.client import Answer
 
 LONGEST: Final = 86400  # seconds for all of it, however slowly the peer goes on
+AFTERWARDS: Final = 10  # seconds for answers on which nothing depends any more
 _LETTERS: Final = {Verdict.ACCEPTED: b"K", Verdict.TRANSIENT: b"Z", Verdict.PERMANENT: b"D"}
 _RECIPIENT_LETTERS: Final = {Verdict.TRANSIENT: b"s", Verdict.PERMANENT: b"h"}
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """Reverse-path and forward-paths as they stand on the wire, without angle brackets."""
+class Transaction:
+    """Hands one message to the host `partner`, its address as text.
 
-    reverse_path: bytes
-    forward_paths: Sequence[bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a transaction: the report on each recipient, then that on the message.
-
-    With `elsewhere`, nothing was decided: another host of the same domain may take it.
+    The session must be idle; it is idle again if nothing went wrong.
     """
 
-    recipients: Sequence[bytes]
-    message: bytes
-    elsewhere: bool = False
-
-
-class Transaction:
-    """Hands one message to the host `partner`, its address as text, in a session over `stream`."""
-
-    def __init__(
-        self, stream: Stream, session: ClientSession, partner: bytes, timeout: float
-    ) -> None:
-        self._stream = stream
-        self._session = session
+    def __init__(self, conversation: Conversation, partner: bytes) -> None:
+        self._conversation = conversation
+        self._session = conversation.session
         self._partner = partner
-        self._timeout = timeout  # seconds for one answer, or for one piece to be taken
         self._reports: list[bytes] = []
+        self._passed_on: frozenset[int] = frozenset()
         self._after_the_end = False  # of data: the message may be accepted
 
     async def run(self, envelope: Envelope, message: OutgoingMessage) -> Outcome:
         """Return what became of the message; nothing that a peer does raises."""
         try:
             async with asyncio.timeout(LONGEST):
-                return await self._run(envelope, message)
+                outcome = await self._run(envelope, message)
+                await self._finish()
+                return outcome
         except Undeliverable as failure:
-            return Outcome(self._reports, failure.report)
+            return self._end(failure.report)
         except (OSError, MalformedReply):  # TimeoutError is an OSError
             report = connection_died(self._partner, after_the_end=self._after_the_end)
-            return Outcome(self._reports, report, elsewhere=not self._after_the_end)
+            return self._end(report, elsewhere=not self._after_the_end)
 
     async def _run(self, envelope: Envelope, message: OutgoingMessage) -> Outcome:
-        if not self._session.idle:
-            refusal = await self._be_greeted()
-            if refusal is not None:
-                return refusal
-        parameters = self._parameters(envelope, message)
-        self._session.begin(envelope.reverse_path, envelope.forward_paths, parameters)
-        if not (answer := await self._answer()).accepted:
+        composer = Composer(self._partner, self._session.extensions)
+        composition = composer.compose(envelope, message)
+        self._passed_on = composition.passed_on
+        if not composition.paths:
+            self._reports += [each for each in composition.recipients if isinstance(each, bytes)]
+            return self._outcome(b"DGiving up on ", b"", None)
+        needs_reset = self._session.needs_reset
+        self._session.begin(composition.sender, composition.paths)
+        if needs_reset and not (await self._conversation.answer()).accepted:
+            raise ConnectionAbortedError  # who cannot forget must not be told more
+        if not (answer := await self._conversation.answer()).accepted:
             going = self._session.closing
             before = _LETTERS[answer.verdict] + b"Connected to "
             return self._outcome(before, b" but sender was rejected", answer, elsewhere=going)
-        for _ in envelope.forward_paths:
-            self._reports.append(self._about_recipient(await self._answer()))
+        for recipient in composition.recipients:
+            if isinstance(recipient, Path):
+                report = self._about_recipient(await self._conversation.answer())
+            else:
+                report = recipient
+            self._reports.append(report)
         if ACCEPTED_RECIPIENT not in self._reports:
-            return self._outcome(b"DGiving up on ", b"", None)
-        if not (answer := await self._answer()).accepted:
-            return self._outcome(_LETTERS[answer.verdict], b" failed on DATA command", answer)
+            going = self._session.closing
+            return self._outcome(b"DGiving up on ", b"", None, elsewhere=going)
+        if not (answer := await self._conversation.answer()).accepted:
+            going = self._session.closing
+            before = _LETTERS[answer.verdict]
+            return self._outcome(before, b" failed on DATA command", answer, elsewhere=going)
         await self._send_message(message)
-        answer = await self._answer()
+        answer = await self._conversation.answer()
         words = b" accepted message" if answer.accepted else b" failed after I sent the message"
         return self._outcome(_LETTERS[answer.verdict], words, answer)
 
-    async def _be_greeted(self) -> Outcome | None:
-        """Hear the greeting and say our name; return an outcome if one of them leads nowhere."""
-        for words in (b" but greeting failed", b" but my name was rejected"):
-            if not (answer := await self._answer()).accepted:
-                return self._outcome(b"ZConnected to ", words, answer, elsewhere=True)
-        return None
+    async def _finish(self) -> None:
+        """Hear what is still to be answered, so that the connection can be used again."""
+        with suppress(OSError, MalformedReply):
+            async with asyncio.timeout(AFTERWARDS):
+                while not (self._session.idle or self._session.closing):
+                    await self._conversation.answer()
 
     async def _send_message(self, message: OutgoingMessage) -> None:
-        while data := message.read():
-            await self._write(self._session.send_message(data))
+        piece = message.read()
+        while following := message.read():
+            await self._conversation.write(self._session.send_message(piece))
+            piece = following
+        last = self._session.send_message(piece)
         try:
             end = self._session.end_message()
         except PartialLastLine as partial:
             raise Undeliverable(PARTIAL_LINE) from partial
+        # In one piece: most messages are small, and so is what a further packet brings.
         self._after_the_end = True
-        await self._write(end)
-
-    def _parameters(self, envelope: Envelope, message: OutgoingMessage) -> bytes:
-        extensions = self._session.extensions
-        parameters = b""
-        if b"SIZE" in extensions or b"8BITMIME" in extensions:
-            facts = message.facts()
-            if facts and b"SIZE" in extensions:
-                parameters += b" SIZE=%d" % facts.size
-            if facts and facts.has_eight_bits and b"8BITMIME" in extensions:
-                parameters += b" BODY=8BITMIME"
-        paths = (envelope.reverse_path, *envelope.forward_paths)
-        if b"SMTPUTF8" in extensions and not all(map(bytes.isascii, paths)):
-            parameters += b" SMTPUTF8"
-        return parameters
+        await self._conversation.write(last + end)
 
     def _about_recipient(self, answer: Answer) -> bytes:
         if answer.accepted:
@@ -137,21 +123,8 @@ class Transaction:
         report = before + self._partner + after + b".\n"
         if answer is not None:
             report += quoted(answer.reply.text)
-        return Outcome(self._reports, report, elsewhere)
+        return self._end(report, elsewhere=elsewhere)
 
-    async def _answer(self) -> Answer:
-        """Return the next answer. Raises OSError or MalformedReply."""
-        # One limit for all of it: a peer that gives a byte a minute must not hold us.
-        async with asyncio.timeout(self._timeout):
-            await self._stream.write(self._session.data_to_send())
-            while (answer := self._session.next_answer()) is None:
-                await self._stream.write(self._session.data_to_send())
-                data = await self._stream.read()
-                if not data:
-                    raise ConnectionResetError
-                self._session.receive_data(data)
-        return answer
-
-    async def _write(self, data: bytes) -> None:
-        async with asyncio.timeout(self._timeout):
-            await self._stream.write(self._session.data_to_send() + data)
+    def _end(self, report: bytes, *, elsewhere: bool = False) -> Outcome:
+        alone = b"DGiving up on " + self._partner + b".\n"
+        return Outcome(self._reports, report, elsewhere, alone, self._passed_on)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.assign import parse_assign
@@ -26,54 +26,47 @@ from pyqmail.control.files import (
 from pyqmail.control.launchers import LAUNCHER
 from pyqmail.control.maps import ConstantMap
 from pyqmail.control.roles import Roles, roles_of
-from pyqmail.errors import Failure, TransientFailure
+from pyqmail.errors import Failure
+from pyqmail.home.domains import is_accepted
+from pyqmail.home.findings import ERROR, WARNING, Finding, finding_of
 from pyqmail.home.launchers import interpreter_of
+from pyqmail.home.machine_checking import check_machine
+from pyqmail.home.network_checking import check_network
+from pyqmail.home.remote_checking import check_remote
 from pyqmail.home.setup import ALIASES, FOLDERS
-from pyqmail.login import passwords
-from pyqmail.login.sources import login_of
+from pyqmail.home.system_checking import check_system
 from pyqmail.queue import layout
-from pyqmail.system import errnos
+from pyqmail.system import errnos, files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ERROR: Final = "error"
-WARNING: Final = "warning"
-
-_OF_PRIVATE_HOMES: Final = ("home", "run")  # in a system home, qmail-start makes the second
 _HIDDEN: Final = "cannot be looked at: run this as root or as the owner"
 _FIELDS_TO_HOME: Final = 4  # of a record of users/cdb: user, uid, gid, home
-_OTHERS: Final = 0o007
-_SOON: Final = 14  # days in which a certificate should be replaced
 _WORLD_WRITABLE: Final = 0o002  # qmail-local refuses such a home; qmail's conf-patrn
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong: how bad, where, what, and what to do."""
-
-    level: str
-    place: str
-    text: str
 
 
 def check_home(home: str) -> list[Finding]:
     """Return all that is wrong with `home`, errors and warnings, in order of place."""
     try:
         roles = roles_of(home)
-        findings = [*_check_folders(home, roles), *_check_controls(home), *_check_users(home)]
-        findings += [*_check_aliases(home), *_check_programs(home), *_check_queue(home, roles)]
-        findings += [*_check_passwords(home), *_check_certificate(home, roles)]
+        findings = [*_check_places(home, roles), *_check_controls(home), *_check_users(home)]
+        findings += [*_check_aliases(home), *_check_programs(home)]
+        findings += check_network(home, roles)
+        findings += check_remote(home, roles)
+        findings += check_machine(home, private=roles.private)
     except Failure as failure:
         return [Finding(ERROR, home, str(failure))]
     return findings
 
 
-def _check_folders(home: str, roles: Roles) -> Iterator[Finding]:
+def _check_places(home: str, roles: Roles) -> Iterator[Finding]:
+    if not roles.private:
+        yield from check_system(home, roles)
+        return
     for name, mode in FOLDERS.items():
-        if roles.private or name not in _OF_PRIVATE_HOMES:
-            owner = roles.alias if name == "alias" else roles.owner
-            yield from _check_path(home, name, owner.uid, mode)
+        yield from _check_path(home, name, roles, mode)
+    yield from _check_queue(home, roles)
 
 
 def _check_queue(home: str, roles: Roles) -> Iterator[Finding]:
@@ -83,8 +76,8 @@ def _check_queue(home: str, roles: Roles) -> Iterator[Finding]:
     if not os.access(layout.queue_directory(home), os.X_OK):
         yield Finding(WARNING, "queue", _HIDDEN)
         return
-    for name, role, mode in layout.queue_entries():
-        yield from _check_path(home, os.path.join("queue", name), getattr(roles, role).uid, mode)
+    for name, _, mode in layout.queue_entries():
+        yield from _check_path(home, os.path.join("queue", name).rstrip("/"), roles, mode)
 
 
 def _check_programs(home: str) -> Iterator[Finding]:
@@ -104,54 +97,9 @@ def _check_programs(home: str) -> Iterator[Finding]:
         yield Finding(ERROR, f"bin/{LAUNCHER}", text)
 
 
-def _check_passwords(home: str) -> Iterator[Finding]:
-    """Look whether users/passwd can be read, by few, and whether its users are users."""
-    try:
-        for entry in passwords.entries(home):
-            login_of(home, entry.name)
-    except ControlError as error:
-        if os.access(os.path.join(home, passwords.PATH), os.R_OK):  # else it is not ours to read
-            yield _finding_of(error)
-    except TransientFailure as failure:
-        yield Finding(ERROR, passwords.PATH, f"{failure}: nobody can log in so")
-    path = os.path.join(home, passwords.PATH)
-    if os.path.exists(path) and os.stat(path).st_mode & _OTHERS:
-        text = f"others can read it, and guess passwords: chmod o= {passwords.PATH}"
-        yield Finding(ERROR, passwords.PATH, text)
-
-
-def _check_certificate(home: str, roles: Roles) -> Iterator[Finding]:
-    """Look whether there can be TLS, and whether the key is a secret."""
-    path = os.path.join(home, "control/servercert.pem")
-    place = "control/servercert.pem"
-    try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError:
-        advice = "run qmailctl setup" if roles.private else "write key and certificate into it"
-        yield Finding(WARNING, place, f"is missing, so neither TLS nor AUTH is offered: {advice}")
-        return
-    if mode & _OTHERS:
-        yield Finding(ERROR, place, f"others can read the key: chmod o= {place}")
-    if not os.access(path, os.R_OK):  # it is not ours to read
-        return
-
-    # Both are large, and most of qmailctl needs neither.
-    from pyqmail.home import certificate  # noqa: PLC0415
-    from pyqmail.system.tls import CertificateError, Certificates  # noqa: PLC0415
-
-    try:
-        Certificates(path).context()
-    except CertificateError as error:
-        yield Finding(ERROR, place, f"cannot be used ({error}): TLS is not offered")
-        return
-    days = certificate.days_left(path)
-    if days < 0:
-        yield Finding(ERROR, place, "has expired: clients refuse it")
-    elif days < _SOON:
-        yield Finding(WARNING, place, f"expires in {days} days")
-
-
-def _check_path(home: str, name: str, owner: int, mode: int) -> Iterator[Finding]:
+def _check_path(home: str, name: str, roles: Roles, mode: int) -> Iterator[Finding]:
+    owner = roles.owner.uid
+    repair = partial(files.give, home, name, owner, roles.owner.gid, mode)
     try:
         status = os.stat(os.path.join(home, name))
     except FileNotFoundError:
@@ -161,14 +109,15 @@ def _check_path(home: str, name: str, owner: int, mode: int) -> Iterator[Finding
         yield Finding(WARNING, name, _HIDDEN)
         return
     if status.st_uid != owner:
-        yield Finding(ERROR, name, f"belongs to uid {status.st_uid}: chown {owner} {name}")
+        text = f"belongs to uid {status.st_uid}: chown {owner} {name}"
+        yield Finding(ERROR, name, text, repair)
     found = stat.S_IMODE(status.st_mode)
     if found & _WORLD_WRITABLE & ~mode:
-        yield Finding(ERROR, name, f"everybody may write to it: chmod {mode:o} {name}")
+        text = f"everybody may write to it: chmod {mode:o} {name}"
+        yield Finding(ERROR, name, text, repair)
     elif found != mode:
-        yield Finding(
-            WARNING, name, f"has mode {found:04o} and not {mode:04o}: chmod {mode:o} {name}"
-        )
+        text = f"has mode {found:04o} and not {mode:04o}: chmod {mode:o} {name}"
+        yield Finding(WARNING, name, text, repair)
 
 
 def _check_controls(home: str) -> Iterator[Finding]:
@@ -198,12 +147,7 @@ def _read_every_control(home: str) -> Iterator[Finding]:
             elif file.kind not in (Kind.DATABASE, Kind.TEXT):  # which have a check of their own
                 read_list(home, file.name)
         except ControlError as error:
-            yield _finding_of(error)
-
-
-def _finding_of(error: ControlError) -> Finding:
-    place, _, wrong = str(error).partition(": ")
-    return Finding(ERROR, place, wrong)
+            yield finding_of(error)
 
 
 def _check_domains(home: str) -> Iterator[Finding]:
@@ -216,7 +160,7 @@ def _check_domains(home: str) -> Iterator[Finding]:
     known = ConstantMap([*accepted, *(read_list(home, "morercpthosts") or ())])
     ours = list(read_list_or_me(home, "locals") or ())
     for domain in ours:
-        if not _is_accepted(domain, known):
+        if not is_accepted(domain, known):
             yield Finding(
                 WARNING, "control/rcpthosts", f"lacks {_shown(domain)}, which is in locals"
             )
@@ -232,18 +176,10 @@ def _check_domains(home: str) -> Iterator[Finding]:
                 "control/virtualdomains",
                 f"has {_shown(domain)}, but so has locals, which comes first",
             )
-        elif domain and b"@" not in domain and not _is_accepted(domain.lstrip(b"."), known):
+        elif domain and b"@" not in domain and not is_accepted(domain.lstrip(b"."), known):
             yield Finding(
                 WARNING, "control/rcpthosts", f"lacks {_shown(domain)}, which is in virtualdomains"
             )
-
-
-def _is_accepted(domain: bytes, hosts: ConstantMap) -> bool:
-    """Return whether rcpthosts has the domain, or a `.suffix` of it."""
-    if domain in hosts:
-        return True
-    dots = [position for position, byte in enumerate(domain) if byte == ord(".")]
-    return any(domain[position:] in hosts for position in dots)
 
 
 def _check_more_hosts(home: str) -> Iterator[Finding]:
@@ -269,7 +205,7 @@ def _check_users(home: str) -> Iterator[Finding]:
         text = read_text(home, "users/assign")
         records = None if text is None else parse_assign(text)
     except ControlError as error:
-        yield _finding_of(error)
+        yield finding_of(error)
         return
     try:
         written = list(Cdb(os.path.join(home, "users/cdb")).records())

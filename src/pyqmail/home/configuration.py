@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 
-from pyqmail.control.files import read_list, read_text
+from pyqmail.control.files import BLANKS, read_list, read_text
 from pyqmail.errors import PermanentFailure, TransientFailure
 from pyqmail.system import errnos, files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _MODE = 0o644
 _LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
@@ -66,6 +66,17 @@ def add_entry(home: str, name: str, entry: bytes) -> None:
             text += b"\n"
         text += entry + b"\n"
     _write(home, name, text)
+
+
+def remove_entries(home: str, name: str, is_meant: Callable[[bytes], bool]) -> None:
+    """Take the lines of control/`name` out that `is_meant` says yes to, in lower case."""
+    text = read_text(home, "control/" + name)
+    if text is None:
+        return
+    lines = text.split(b"\n")
+    kept = [line for line in lines if not is_meant(line.rstrip(BLANKS).lower())]
+    if kept != lines:
+        _write(home, name, b"\n".join(kept))
 
 
 def is_set(home: str, name: str) -> bool:

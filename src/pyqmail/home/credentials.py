@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.roles import roles_of
 from pyqmail.errors import PermanentFailure
+from pyqmail.home import domains
 from pyqmail.home.ownership import become_owner, require_home
 from pyqmail.login.hashing import hash_password
 from pyqmail.login.passwords import Entry, remove_entry, set_entry
 from pyqmail.login.scram import make_keys
-from pyqmail.login.sources import login_of
+from pyqmail.login.sources import owner_of
 
 if TYPE_CHECKING:
     from pyqmail.login.passwords import ScramKeys
@@ -33,15 +34,16 @@ def set_password(home: str, name: bytes, password: bytes, *, scram: bool, plain:
     as it is, which CRAM-MD5 and APOP need.
     """
     _require_password(password)
-    name = name.lower()
-    login_of(home, name)  # raises if mail for such a user goes nowhere
+    name = domains.normal_name(home, name).lower()
+    if owner_of(home, name) is None:
+        raise PermanentFailure(b"there is no user " + name)
     keys: ScramKeys | None = make_keys(password) if scram else None
     set_entry(home, Entry(name, hash_password(password), keys, password if plain else None))
 
 
 def remove_password(home: str, name: bytes) -> bool:
     """Let nobody log in as `name` any more; say whether somebody could."""
-    return remove_entry(home, name)
+    return remove_entry(home, domains.normal_name(home, name))
 
 
 def _require_password(password: bytes) -> None:

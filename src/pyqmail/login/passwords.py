@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from pyqmail.control.files import ControlError, read_text
+from pyqmail.control.files import ControlError, read_list_or_me, read_text
+from pyqmail.control.maps import ConstantMap
 from pyqmail.errors import PermanentFailure
+from pyqmail.message.address import split_address
 from pyqmail.system import files
 from pyqmail.system.locks import lock_exclusively
 
@@ -94,8 +96,18 @@ def parse_entry(line: bytes) -> Entry:
 def find_entry(home: str, name: bytes) -> Entry | None:
     """Return the entry of `name`, upper case or lower; None if there is none.
 
+    Who has given his whole address, in a domain of the host's own, is meant by its local part.
     Raises ControlError if its line is broken, or the file cannot be read.
     """
+    entry = _find(home, name)
+    if entry is None:
+        local, domain = split_address(name)
+        if domain is not None and domain in ConstantMap(read_list_or_me(home, "locals") or ()):
+            entry = _find(home, local)
+    return entry
+
+
+def _find(home: str, name: bytes) -> Entry | None:
     start = name.lower() + b":"
     for number, line in enumerate(_lines(home), 1):
         if line[: len(start)].lower() == start:

@@ -23,6 +23,7 @@ from pyqmail.system.accounts import find_account, find_shell
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pyqmail.control.assign import Assignment
     from pyqmail.login.passwords import Entry
 
 USERS: Final = b"users"
@@ -119,14 +120,20 @@ def _answers(entry: Entry, digest: bytes, timestamp: bytes) -> bool:
 
 def login_of(home: str, name: bytes) -> Login:
     """Return who `name` of users/passwd is, by users/cdb. Raises TransientFailure if nobody."""
+    owner = owner_of(home, name)
+    if owner is None:
+        raise TransientFailure(name + b" is in users/passwd, but not in users/assign")
+    return Login(name, owner.uid, owner.gid, owner.home, _NO_SHELL)
+
+
+def owner_of(home: str, name: bytes) -> Assignment | None:
+    """Return whose mail for `name` is, by users/cdb; None if it is nobody's who may log in."""
     local = _local_part(home, name)
     try:
         owner = None if local is None else find_owner(home, local)
     except CdbError as error:
         raise TransientFailure(b"users/cdb: " + error.text) from error
-    if owner is None or owner.uid == 0:
-        raise TransientFailure(name + b" is in users/passwd, but not in users/assign")
-    return Login(name, owner.uid, owner.gid, owner.home, _NO_SHELL)
+    return None if owner is None or owner.uid == 0 else owner
 
 
 def _local_part(home: str, name: bytes) -> bytes | None:

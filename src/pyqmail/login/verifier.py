@@ -3,7 +3,8 @@
 What is asked is the command line of a checkpassword and a program, as it
 stands after the host in `qmail-smtpd HOST checkpassword true`. If it is ours and
 the program is `true`, nothing is started: the password is looked at in a thread, because the hash
-takes its time and its memory on purpose. Any other is executed.
+takes its time and its memory on purpose; or, in a process that may not read passwords, by the
+`keeper`. Any other is executed.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
+    from pyqmail.login.keeper import Keeper
     from pyqmail.login.passwords import ScramKeys
     from pyqmail.protocol.smtp.auth import DigestClaim, PasswordClaim
 
@@ -47,10 +49,11 @@ class Verifier:
     The methods take as long as the client has to wait, and raise
     TransientFailure if nobody can say. `checks_digests` says of somebody else's
     program that it can take a challenge for the password and a digest for the
-    timestamp, as in the well-known patch.
+    timestamp, as in the well-known patch. Where we may not read passwords
+    ourselves, a `keeper` is asked.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what a session brings, and what its process has
         self,
         home: str,
         command: Sequence[bytes],
@@ -58,19 +61,23 @@ class Verifier:
         *,
         checks_digests: bool = False,
         timeout: float = TIMEOUT,
+        keeper: Keeper | None = None,
     ) -> None:
         self._home = home
         self._command = command
         self._environ = environ
         self._checks_digests = checks_digests
         self._timeout = timeout
+        self._keeper = keeper
         self._address = counted_address(environ)
         self._ours = is_ours(command[0], environ) if command else False
-        self._in_process = self._ours and tuple(command[1:]) in _DO_NOTHING
+        self._in_process = is_ours_alone(command, environ)
 
     @property
     def mechanisms(self) -> tuple[bytes, ...]:
         """SASL mechanisms that work for every user there is, the best first."""
+        if self._in_process and self._keeper is not None:
+            return offers.WITH_PASSWORD  # what the others need must not leave the keeper
         if self._in_process:
             return offers.mechanisms(self._home)
         return (b"CRAM-MD5",) * self._checks_digests + offers.WITH_PASSWORD
@@ -82,12 +89,16 @@ class Verifier:
     async def check(self, credentials: Credentials) -> bool:
         """Ask whether credentials are right; those of APOP have a challenge as timestamp."""
         if self._in_process:
-            said = credentials.name, credentials.password, credentials.timestamp
-            outcome = await _in_thread(lambda: attempt(self._home, self._address, *said))
-            return await _settle(outcome)
+            return await _settle(await self._attempt(credentials))
         if self._ours:  # it counts, and lets us wait, itself
             return await _settle(Outcome(await self._run(credentials)))
         return await self._try(credentials.name, lambda: self._run(credentials))
+
+    async def _attempt(self, claim: Credentials) -> Outcome:
+        if self._keeper is not None:
+            return await self._keeper.ask(self._address, claim.name, claim.password)
+        said = claim.name, claim.password, claim.timestamp
+        return await _in_thread(lambda: attempt(self._home, self._address, *said))
 
     async def verify_digest(self, claim: DigestClaim) -> bool:
         """Ask whether the digest is right."""
@@ -145,6 +156,13 @@ def is_ours(program: bytes, environ: Mapping[bytes, bytes]) -> bool:
         if os.path.lexists(path):
             return os.path.islink(path) and os.path.basename(os.readlink(path)) == LAUNCHER.encode()
     return True
+
+
+def is_ours_alone(command: Sequence[bytes], environ: Mapping[bytes, bytes]) -> bool:
+    """Ask whether `command` is our checkpassword, and nothing is to be run for the user."""
+    if not command or tuple(command[1:]) not in _DO_NOTHING:
+        return False
+    return is_ours(command[0], environ)
 
 
 async def _settle(outcome: Outcome) -> bool:

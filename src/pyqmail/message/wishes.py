@@ -21,8 +21,10 @@ MAX_ENVELOPE_ID: Final = 100  # bytes of xtext; RFC 3461 §4.4
 MAX_ORIGINAL: Final = 500  # bytes of xtext; RFC 3461 §4.2
 NEVER: Final = b"NEVER"
 FAILURE: Final = b"FAILURE"
+SUCCESS: Final = b"SUCCESS"
+DELAY: Final = b"DELAY"
 
-_OCCASIONS: Final = frozenset({b"SUCCESS", FAILURE, b"DELAY"})
+_OCCASIONS: Final = frozenset({SUCCESS, FAILURE, DELAY})
 _TYPE_BYTES: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 
 
@@ -54,7 +56,11 @@ class RecipientWishes:
     @property
     def hears_of_failure(self) -> bool:
         """Shall there be a bounce if it fails? Without NOTIFY, yes."""
-        return not self.notify or FAILURE in self.notify.split(b",")
+        return not self.notify or self.hears_of(FAILURE)
+
+    def hears_of(self, occasion: bytes) -> bool:
+        """Does NOTIFY name SUCCESS, FAILURE or DELAY?"""
+        return occasion in self.notify.split(b",")
 
     @property
     def original_recipient(self) -> bytes:
@@ -101,22 +107,35 @@ class Wishes:
 
     def records(self) -> Iterator[bytes]:
         """Yield additional records; none if nothing is wanted."""
-        about_message = _words(
-            RET=self.returns,
-            ENVID=self.envelope_id,
-            SMTPUTF8=b"yes" if self.internationalized else b"",
-        )
-        if about_message:
+        if about_message := self._about_message():
             yield about_message
         for address, wishes in self.recipients.items():
             if wishes != _NOTHING:
                 words = _words(NOTIFY=wishes.notify, ORCPT=wishes.original)
                 yield words + b"TO=" + address
 
+    def words_for(self, address: bytes) -> bytes:
+        """Return all that is wanted of a delivery to one recipient; empty if nothing is."""
+        own = self.of(address)
+        return (self._about_message() + _words(NOTIFY=own.notify, ORCPT=own.original)).rstrip()
+
     def of(self, address: bytes) -> RecipientWishes:
         """Return what is wanted for one recipient; he may have got a domain on his way."""
         own = self.recipients.get(address)
         return own or self.recipients.get(address.rpartition(b"@")[0], _NOTHING)
+
+    def _about_message(self) -> bytes:
+        return _words(
+            RET=self.returns,
+            ENVID=self.envelope_id,
+            SMTPUTF8=b"yes" if self.internationalized else b"",
+        )
+
+    @property
+    def notices(self) -> frozenset[bytes]:
+        """SUCCESS and DELAY, as far as they are wanted for any recipient."""
+        every = self.recipients.values()
+        return frozenset(o for o in (SUCCESS, DELAY) if any(each.hears_of(o) for each in every))
 
     @property
     def returns_header_only(self) -> bool:
@@ -127,6 +146,18 @@ class Wishes:
     def original_envelope_id(self) -> bytes:
         """What `Original-Envelope-Id` says."""
         return decode_xtext(self.envelope_id)
+
+
+def parse_words(words: bytes) -> tuple[Wishes, RecipientWishes]:
+    """Return what `Wishes.words_for()` says: of the message, and of its recipient.
+
+    What is not understood says nothing.
+    """
+    values = dict(word.split(b"=", 1) for word in words.split() if b"=" in word)
+    try:
+        return Wishes.parse(values), RecipientWishes.parse(values)
+    except WishError:
+        return Wishes(), _NOTHING
 
 
 def _words(**values: bytes) -> bytes:

@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.files import ControlError
+from pyqmail.delivery.destinations import LIMIT
 from pyqmail.delivery.remote import Delivery, RemoteDeliverer
 from pyqmail.delivery.remote_texts import NO_HOME, UNREADABLE_CONTROL, USAGE
 from pyqmail.delivery.routes import read_resolver
@@ -50,11 +51,16 @@ def _reports(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> byte
     except ControlError:
         return UNREADABLE_CONTROL + b"\0"
     set_title("qmail-remote")
-    return asyncio.run(deliverer.deliver(Delivery(host, reverse_path, forward_paths, 0)))
+    outcome = asyncio.run(deliverer.deliver(Delivery(host, reverse_path, forward_paths, 0)))
+    return outcome.of_all()
 
 
-def make_deliverer(home: str, environ: Mapping[bytes, bytes]) -> RemoteDeliverer:
-    """Return who delivers for this home. Raises ControlError."""
+def make_deliverer(
+    home: str, environ: Mapping[bytes, bytes], limit: int = LIMIT
+) -> RemoteDeliverer:
+    """Return who delivers, over `limit` connections to a place. Raises ControlError."""
     servers, port = read_resolver(home)
     servers = servers_in(environ.get(b"DNSCACHEIP", b"")) or servers
-    return RemoteDeliverer(home, DnsResolver(servers, port), Suspension(home, os.getpid()))
+    suspension = Suspension(home, os.getpid())
+    resolver = DnsResolver(servers, port)
+    return RemoteDeliverer(home, resolver, suspension, limit=limit)

@@ -7,31 +7,43 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import shutil
+import sys
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.concurrency import read_concurrency, read_slot_width
 from pyqmail.control.launchers import LAUNCHER
 from pyqmail.control.roles import roles_of
+from pyqmail.delivery.destinations import LIMIT
 from pyqmail.delivery.remote import Delivery
 from pyqmail.errors import SUCCESS, TRANSIENT
-from pyqmail.message.address import split_address
 from pyqmail.programs.qmail_remote import make_deliverer
 from pyqmail.programs.run import home_of, run
 from pyqmail.protocol.spawn import slots_of_width
 from pyqmail.queue.tcpto import clear_table
+from pyqmail.send.gathering import Gathering
 from pyqmail.send.remote_program import RemoteProgram, digest
 from pyqmail.send.remote_spawner import RemoteSpawner
+from pyqmail.send.shares import shares_of
+from pyqmail.system import confinement
+from pyqmail.system.loops import loop_factory
 from pyqmail.system.processes import set_title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import NoReturn
 
-    from pyqmail.protocol.spawn import Job
-    from pyqmail.send.remote_spawner import Deliver
+    from pyqmail.delivery.outcome import Outcome
+    from pyqmail.send.gathering import Batch
 
+# Names of hosts and servers, certificates, libraries, random numbers.
+_OF_THE_MACHINE: Final = ("/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/usr")
 MIN_SLOTS: Final = 120  # qmail's conf-spawn
+# Descriptors: of a delivery the message and the connection, or a pipe and the process; and of
+# the rest connections that are kept and questions to the DNS.
+EACH: Final = 4
+OTHERS: Final = 200
 
 
 def main() -> NoReturn:
@@ -51,25 +63,61 @@ def spawn(_arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
     clear_table(home)
     width = read_slot_width(home, "remote")
     slots = min(max(read_concurrency(home, "remote"), MIN_SLOTS), slots_of_width(width))
+    _allow_descriptors(slots)
     program = _foreign_program(environ)
-    deliver = (
-        in_process(home, environ) if program is None else RemoteProgram(program, environ).deliver
-    )
-    asyncio.run(RemoteSpawner(deliver, owner, slots, width).serve())
+    confinement.forbid_core_dumps()
+    if program is None:  # a program of others may need rights of its own
+        _confine(home)
+        service = _deliver_ourselves(home, environ, owner, slots, width)
+    else:
+        remote = RemoteProgram(program, environ)
+        service = RemoteSpawner(remote.deliver, Gathering(1), owner, slots, width).serve()
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(service)
     return SUCCESS
 
 
-def in_process(home: str, environ: Mapping[bytes, bytes]) -> Deliver:
-    """Return what delivers as our qmail-remote does, without a process for each delivery."""
-    deliverer = make_deliverer(home, environ)
+def _confine(home: str) -> None:
+    """Reach what deliveries need, and nothing else of the machine."""
+    confinement.forbid_new_privileges()
+    readable = [*_OF_THE_MACHINE, *sys.path, os.path.dirname(sys.executable)]
+    readable += [f"{home}/control", f"{home}/queue/mess"]
+    confinement.confine(readable, [f"{home}/queue/lock"])
 
-    async def deliver(job: Job, message: int) -> bytes:
-        host = split_address(job.forward_path)[1] or b""
-        return digest(
-            await deliverer.deliver(Delivery(host, job.reverse_path, [job.forward_path], message))
+
+async def _deliver_ourselves(
+    home: str, environ: Mapping[bytes, bytes], owner: int, slots: int, width: int
+) -> None:
+    """Deliver as our qmail-remote does, without a process for each delivery."""
+    limit = min(LIMIT, shares_of(read_concurrency(home, "remote")).most)
+    deliverer = make_deliverer(home, environ, limit)
+    deliverer.keep_connections()
+
+    async def deliver(batch: Batch, message: int) -> list[bytes | None]:
+        delivery = Delivery(
+            batch.host, batch.reverse_path, batch.forward_paths, message, batch.wishes, batch.seal
         )
+        outcome = await deliverer.deliver(delivery)
+        batch.seal()
+        return reports_of(outcome, len(batch.jobs))
 
-    return deliver
+    await RemoteSpawner(deliver, Gathering(), owner, slots, width).serve()
+    deliverer.close()
+
+
+def reports_of(outcome: Outcome, recipients: int) -> list[bytes | None]:
+    """Return the report on each recipient; None: in another transaction, this one was full."""
+    full = outcome.full
+    return [None if n in full else digest(outcome.of_one(n)) for n in range(recipients)]
+
+
+def _allow_descriptors(slots: int) -> None:
+    """Have enough descriptors to use all slots, if the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = slots * EACH + OTHERS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _foreign_program(environ: Mapping[bytes, bytes]) -> bytes | None:

@@ -11,8 +11,9 @@ import os
 import signal
 from typing import TYPE_CHECKING, Final
 
-from pyqmail.control.concurrency import read_slot_width
+from pyqmail.control.concurrency import both_are_ours, read_slot_width
 from pyqmail.control.files import ControlError
+from pyqmail.control.launchers import is_ours
 from pyqmail.errors import SUCCESS, TRANSIENT, TransientFailure
 from pyqmail.programs.run import home_of, run
 from pyqmail.queue.cleanup import PipeCleaner
@@ -24,10 +25,12 @@ from pyqmail.send.core import Core
 from pyqmail.send.daemon import KEPT_FOR_LATER, Daemon, SharedCleaner, adopt_queue, write_log
 from pyqmail.send.spawners import SpawnerPipes, read_greetings
 from pyqmail.send.store_work import QueueNotStarted
+from pyqmail.system import confinement
+from pyqmail.system.loops import loop_factory
 from pyqmail.system.processes import set_title
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import NoReturn
 
     from pyqmail.queue.store import Channel
@@ -76,6 +79,7 @@ def _send(home: str, environ: Mapping[bytes, bytes]) -> int:
     _go_to(home + "/queue", log.NO_QUEUE)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     os.umask(UMASK)
+    _give_up_rights(home, environ)
     store = _take_charge(home)
     slots = read_greetings(spawners)
     if slots is None:
@@ -83,16 +87,29 @@ def _send(home: str, environ: Mapping[bytes, bytes]) -> int:
     core = Core(settings.within(slots), routing)
     adopt_queue(core, store)
     daemon = Daemon(core, store, spawners, lambda: configuration.reread_routing(home, core.routing))
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(daemon.run(bounce_settings, _injector(environ)))
     return SUCCESS
+
+
+def _give_up_rights(home: str, environ: Mapping[bytes, bytes]) -> None:
+    """Let nothing give us rights again, unless another qmail-queue may need some for bounces."""
+    confinement.forbid_core_dumps()
+    if not environ.get(b"QMAILQUEUE") and is_ours(home, "qmail-queue"):
+        confinement.forbid_new_privileges()
 
 
 def _spawners(home: str) -> dict[Channel, SpawnerPipes]:
     local, remote = read_slot_width(home, "local"), read_slot_width(home, "remote")
     return {
         "local": SpawnerPipes("local", LOCAL_JOBS, LOCAL_REPORTS, local),
-        "remote": SpawnerPipes("remote", REMOTE_JOBS, REMOTE_REPORTS, remote),
+        "remote": SpawnerPipes(
+            "remote",
+            REMOTE_JOBS,
+            REMOTE_REPORTS,
+            remote,
+            knows_wishes=both_are_ours(home, "remote"),
+        ),
     }
 
 
@@ -131,11 +148,3 @@ def _injector(environ: Mapping[bytes, bytes]) -> Inject:
         return client.commit(bounce.reverse_path, [bounce.forward_path])
 
     return inject
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop  # noqa: PLC0415  not everywhere
-    except ImportError:
-        return None
-    return uvloop.new_event_loop

@@ -13,10 +13,11 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pyqmail.control.roles import roles_of
 from pyqmail.programs.recipient_check import recipient_check
 from pyqmail.programs.run import home_of, run
 from pyqmail.queue.async_client import AsyncQueue
-from pyqmail.reception.smtp import Services, serve
+from pyqmail.reception.smtp import CERTIFICATE, Services, serve
 from pyqmail.system.streams import DescriptorStream
 from pyqmail.system.tls import Certificates, SecurableStream
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from typing import NoReturn
 
+    from pyqmail.login.keeper import Keeper
     from pyqmail.protocol.smtp.auth import Verifier
     from pyqmail.system.streams import ServerStream
 
@@ -55,15 +57,34 @@ def application(
     arguments: Sequence[bytes], _compose: object
 ) -> Callable[[Mapping[bytes, bytes], ServerStream], Awaitable[int]]:
     """Return qmail-smtpd as an application of tcpserver; see docs/ucspi.md."""
+    keepers = _start_keepers(arguments[1:], os.environb)
     homes: dict[str, Home] = {}
 
     async def hold(environ: Mapping[bytes, bytes], stream: ServerStream) -> int:
         name = home_of(environ)
         if name not in homes:
-            homes[name] = Home(name, arguments, _tell)
+            homes[name] = Home(name, arguments, _tell, keepers.get(name))
         return await homes[name].serve(environ, stream)
 
     return hold
+
+
+def _start_keepers(
+    password_program: Sequence[bytes], environ: Mapping[bytes, bytes]
+) -> Mapping[str, Keeper]:
+    """Start, while we are root, what will know the passwords of the home when we no longer may.
+
+    Whoever begins as somebody else, or in a private home, may later what he may now.
+    """
+    if os.geteuid() != 0 or not password_program:
+        return {}
+
+    from pyqmail.login import keeper, verifier  # noqa: PLC0415  as in Home
+
+    home = home_of(environ)
+    if roles_of(home).private or not verifier.is_ours_alone(password_program, environ):
+        return {}
+    return {home: keeper.start_keeper(home)}
 
 
 class Home:
@@ -74,13 +95,20 @@ class Home:
         home: str,
         arguments: Sequence[bytes],
         log: Callable[[bytes], None] | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         self._home = home
         self._password_program = arguments[1:]  # behind the name of the host
+        self._keeper = keeper
         self._queue = AsyncQueue(home)
+
+        def tell_of_certificate(refusal: str) -> None:
+            if log is not None:
+                log(f"{CERTIFICATE}: {refusal}: clients will refuse it".encode())
+
         self._services = Services(
             recipient_exists=recipient_check(home),
-            certificates=Certificates(os.path.join(home, "control/servercert.pem")),
+            certificates=Certificates(os.path.join(home, CERTIFICATE), tell_of_certificate),
             host=arguments[0] if arguments else b"",
             log=log,
         )
@@ -108,6 +136,7 @@ class Home:
             self._password_program,
             environ,
             checks_digests=b"cram" in wanted.lower(),
+            keeper=self._keeper,
         )
 
 

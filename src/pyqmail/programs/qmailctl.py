@@ -6,24 +6,23 @@ a private one.
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import os
-import shlex
 import signal
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pyqmail.control.roles import leave_root
-from pyqmail.errors import PERMANENT, SUCCESS, TRANSIENT, PermanentFailure, TransientFailure
-from pyqmail.home import checking, credentials, mailboxes
-from pyqmail.home.ownership import become_owner, require_home, require_queue
+from pyqmail.errors import PERMANENT, SUCCESS, TRANSIENT, TransientFailure
+from pyqmail.home.ownership import become_owner, require_queue
 from pyqmail.home.running import run_home
-from pyqmail.home.setup import setup as make_home
 from pyqmail.message.date import rfc822_date
-from pyqmail.programs.run import home_of, program_names, run
+from pyqmail.programs import autoconfig, installation, migration, operation, users
+from pyqmail.programs.homes import AsJson, Home
+from pyqmail.programs.homes import path_of as _home
+from pyqmail.programs.homes import visit as _visit
+from pyqmail.programs.run import run
 from pyqmail.programs.tables import show, text_of
 from pyqmail.queue.inspection import Listed, list_messages, list_new_messages
 
@@ -43,17 +42,13 @@ app = typer.Typer(
     add_completion=False,
     context_settings=_HELP,
 )
-user_app = typer.Typer(help="The users of a private home.", no_args_is_help=True)
-queue_app = typer.Typer(help="The messages that wait.", no_args_is_help=True)
-app.add_typer(user_app, name="user")
+queue_app = typer.Typer(help="The messages that wait.")
+app.add_typer(users.app, name="user")
 app.add_typer(queue_app, name="queue")
-
-Home = Annotated[
-    str | None,
-    typer.Option("--home", metavar="DIR", help="The home; else the one that QMAILHOME names."),
-]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="What comes before the @.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+installation.register(app)
+operation.register(app, queue_app)
+migration.register(app)
+app.command("autoconfig")(autoconfig.write)
 
 
 def main() -> NoReturn:
@@ -73,130 +68,6 @@ def _obey(_arguments: Sequence[bytes], _environ: Mapping[bytes, bytes]) -> int:
         place = f"{error.filename}: " if error.filename else ""
         raise TransientFailure(os.fsencode(f"{place}{error.strerror}")) from error
     return SUCCESS
-
-
-def _home(option: str | None) -> str:
-    home = home_of(os.environb) if option is None else option
-    if not home:  # a shell variable that was not set, surely: not the working directory
-        raise PermanentFailure(b"the path of the home is empty")
-    # Without links, as the launchers name it: users/assign has whole paths.
-    return os.path.realpath(home)
-
-
-def _new_home(option: str | None) -> str:
-    """Return the path of a home to make; where root gives a folder away, no link must lead."""
-    home = _home(option)
-    named = os.path.abspath(option if option is not None else home)
-    if os.path.islink(named):
-        raise PermanentFailure(os.fsencode(f"{named} is a link: name the folder it leads to"))
-    return home
-
-
-def _visit(option: str | None) -> str:
-    """Return the path of a home to look at, with the rights for it and no more."""
-    home = _home(option)
-    require_home(home)
-    leave_root(home)
-    return home
-
-
-@app.command()
-def setup(
-    host: Annotated[str, typer.Option("--host", metavar="NAME", help="This host's full name.")],
-    home: Home = None,
-    user: Annotated[
-        str | None, typer.Option("--user", metavar="ACCOUNT", help="Who shall own it.")
-    ] = None,
-) -> None:
-    """Make a private home, or complete one."""
-    path = _new_home(home)
-    owner = make_home(path, os.fsencode(host), user or _who_asked(), program_names())
-    print(f"{path} is a home of {owner.name} for {host}.")
-    command = shlex.quote(f"{path}/bin/qmailctl")
-    print(f"Next: {command} user add NAME; {command} run")
-
-
-def _who_asked() -> str | None:
-    """Return whose `sudo` this is, if anybody's: the home is for him, not for root."""
-    name = os.environ.get("SUDO_USER")
-    return name if os.getuid() == 0 and name != "root" else None
-
-
-@user_app.command("add")
-def add_user(
-    name: Name,
-    home: Home = None,
-    *,
-    with_password: Annotated[
-        bool, typer.Option("--password", help="Ask for a password to read mail with.")
-    ] = False,
-) -> None:
-    """Give NAME a mailbox."""
-    path = _home(home)
-    owner = become_owner(path)
-    password = _ask_password() if with_password else None
-    user = mailboxes.add_user(path, os.fsencode(name), owner)
-    if password is not None:
-        credentials.set_password(path, user.name, password, scram=True, plain=False)
-    print(f"Mail for {name} goes to {user.folder}/Maildir.")
-
-
-@user_app.command("passwd")
-def set_password(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A user; with @ in a domain.")],
-    home: Home = None,
-    *,
-    without_scram: Annotated[
-        bool, typer.Option("--no-scram", help="Keep nothing for SCRAM-SHA-256.")
-    ] = False,
-    in_plain: Annotated[
-        bool, typer.Option("--plain", help="Keep the password itself, for CRAM-MD5 and APOP.")
-    ] = False,
-    removed: Annotated[bool, typer.Option("--remove", help="Let NAME log in no more.")] = False,
-) -> None:
-    """Set the password of NAME: asked for on a terminal, else the first line of input."""
-    path = _home(home)
-    credentials.enter(path)
-    user = os.fsencode(name)
-    if removed:
-        if not credentials.remove_password(path, user):
-            raise PermanentFailure(user + b" has no password")
-        print(f"{name} cannot log in any more.")
-        return
-    password = _ask_password()
-    credentials.set_password(path, user, password, scram=not without_scram, plain=in_plain)
-    print(f"{name} can log in with the new password.")
-
-
-def _ask_password() -> bytes:
-    if sys.stdin is not None and sys.stdin.isatty():
-        text: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-        return os.fsencode(text)
-    return sys.stdin.buffer.readline().removesuffix(b"\n") if sys.stdin is not None else b""
-
-
-@user_app.command("remove")
-def remove_user(
-    name: Name,
-    home: Home = None,
-    *,
-    with_mail: Annotated[bool, typer.Option("--with-mail", help="Delete the mail too.")] = False,
-) -> None:
-    """Take the mailbox of NAME away; the mail stays unless you say otherwise."""
-    path = _home(home)
-    become_owner(path)
-    user = mailboxes.remove_user(path, os.fsencode(name), with_mail=with_mail)
-    credentials.remove_password(path, user.name)
-    what = "is deleted" if with_mail else "stays"
-    print(f"Mail for {name} bounces from now on; {user.folder} {what}.")
-
-
-@user_app.command("list")
-def list_users(home: Home = None, *, as_json: AsJson = False) -> None:
-    """Show who has a mailbox."""
-    path = _visit(home)
-    rows = [(text_of(user.name), user.folder) for user in mailboxes.list_users(path)]
-    show(("name", "folder"), rows, as_json=as_json, nothing="There are no users.")
 
 
 @app.command("run")
@@ -222,18 +93,6 @@ def run_in_foreground(
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     notify_socket = os.environ.get("NOTIFY_SOCKET", "")
     raise typer.Exit(run_home(path, listen or (), as_json=as_json, notify_socket=notify_socket))
-
-
-@app.command()
-def check(home: Home = None, *, as_json: AsJson = False) -> None:
-    """Say what is wrong with a home, and what to do; exit 100 if mail is in danger."""
-    path = _visit(home)
-    findings = checking.check_home(path)
-    rows = [dataclasses.astuple(finding) for finding in findings]
-    show(("level", "place", "text"), rows, as_json=as_json, nothing="Nothing is wrong.")
-    sys.stdout.flush()
-    if any(finding.level == checking.ERROR for finding in findings):
-        raise typer.Exit(PERMANENT)
 
 
 @queue_app.command("list")

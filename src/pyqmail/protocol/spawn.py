@@ -32,16 +32,26 @@ DELIVERED: Final = b"K"
 DEFERRED: Final = b"Z"
 FAILED: Final = b"D"
 
+# How the text of a remote delivery ends when the next host was told the sender's wishes
+# (RFC 3461) and has promised to obey them: then qmail-send does not tell the sender.
+PASSED_ON: Final = b"It will tell the sender what the sender asked for.\n"
+
+_WISHES: Final = (b"RET=", b"ENVID=", b"SMTPUTF8=", b"NOTIFY=", b"ORCPT=")  # what they begin with
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One recipient to deliver to. `message_path` is relative to queue/mess, as `20/457`."""
+    """One recipient to deliver to. `message_path` is relative to queue/mess, as `20/457`.
+
+    `wishes` are words that only a spawner of ours is told; see `Wishes.words_for()`.
+    """
 
     slot: int
     message_path: bytes
     reverse_path: bytes
     forward_path: bytes
     too_long: bool = False  # a field was longer than MAX_FIELD, and only a part of it is here
+    wishes: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +87,8 @@ def encode_job(job: Job, width: int = 1) -> bytes:
     """Return the bytes of `job`; its fields must be without NUL."""
     return b"%b%b\0%b\0%b\0" % (
         job.slot.to_bytes(width, "big"),
-        job.message_path,
+        # The original knows three fields and no path with a space. Who has no wishes speaks as it.
+        job.message_path + b" " + job.wishes if job.wishes else job.message_path,
         job.reverse_path,
         job.forward_path,
     )
@@ -86,6 +97,12 @@ def encode_job(job: Job, width: int = 1) -> bytes:
 def encode_report(slot: int, letter_and_text: bytes, width: int = 1) -> bytes:
     """Return the bytes of a report; a NUL in the text ends the text."""
     return slot.to_bytes(width, "big") + letter_and_text.partition(b"\0")[0] + b"\0"
+
+
+def _split_wishes(field: bytes) -> tuple[bytes, bytes]:
+    """Return path and wishes; whatever else has a space is a path that cannot be."""
+    path, _, wishes = field.partition(b" ")
+    return (path, wishes) if wishes.startswith(_WISHES) else (field, b"")
 
 
 class JobReader:
@@ -130,7 +147,8 @@ class JobReader:
     def _finish(self) -> Job:
         slot = int.from_bytes(self._slot, "big")
         path, reverse_path, forward_path = self._fields
-        job = Job(slot, path, reverse_path, forward_path, self._too_long)
+        path, wishes = _split_wishes(path)
+        job = Job(slot, path, reverse_path, forward_path, self._too_long, wishes)
         self._slot = b""
         self._fields = []
         self._too_long = False

@@ -36,6 +36,11 @@ def open_job(job: Job, mess: str, owner: int, slots: int, busy: Container[int]) 
     qmailq; `busy` are the slots whose deliveries still run.
     """
     check_job(job, slots, busy)
+    return open_message(job, mess, owner)
+
+
+def open_message(job: Job, mess: str, owner: int) -> int:
+    """Return a descriptor that reads the message of a job that is sound, or raise JobRefused."""
     try:
         message = files.open_to_read(os.path.join(mess, os.fsdecode(job.message_path)))
     except OSError as error:

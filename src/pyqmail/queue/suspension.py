@@ -1,8 +1,8 @@
 """Hosts that did not answer are left alone for a while; lock/tcpto, see `tcpto` for its form.
 
 Two time-outs at least two minutes apart suspend an address for more than an
-hour. The table has room for IPv4 addresses alone. On any trouble with the file
-nobody is suspended: it saves time, and nothing else.
+hour. There is a table for IPv4 and one for IPv6, with the same rules. On any
+trouble with the file nobody is suspended: it saves time, and nothing else.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ import struct
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from pyqmail.queue.layout import TCPTO_SIZE, queue_directory
+from pyqmail.queue.layout import TCPTO_IPV6_SIZE, TCPTO_SIZE, queue_directory
 from pyqmail.system import files
 from pyqmail.system.locks import lock_exclusively
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RECORD_SIZE: Final = 16
-IPV4_SIZE: Final = 4
+IPV6_SIZE: Final = 16
 SUSPENDED_AT: Final = 2  # time-outs
 MOST_TIMEOUTS: Final = 10
 AGAIN_AFTER: Final = 120  # seconds in which further time-outs are one with the last
@@ -35,7 +34,7 @@ def suspended_until(table: bytes, address: bytes, jitter: int) -> int | None:
     position = _find(table, address)
     if position is None:
         return None
-    timeouts, last = _numbers(table, position)
+    timeouts, last = _numbers(table, position, len(address))
     return last + 64 * (60 + (jitter & 31)) if timeouts >= SUSPENDED_AT else 0
 
 
@@ -44,7 +43,7 @@ def after_success(table: bytes, address: bytes) -> tuple[int, bytes] | None:
     position = _find(table, address)
     if position is None:
         return None
-    _, last = _numbers(table, position)
+    _, last = _numbers(table, position, len(address))
     return position, address + _NUMBERS.pack(0, last)
 
 
@@ -53,39 +52,44 @@ def after_timeout(table: bytes, address: bytes, now: int) -> tuple[int, bytes] |
     timeouts = 0
     position = _find(table, address)
     if position is not None:
-        timeouts, last = _numbers(table, position)
+        timeouts, last = _numbers(table, position, len(address))
         if timeouts and now < last + AGAIN_AFTER:
             return None
     else:
-        position = _place_for_new(table)
+        position = _place_for_new(table, len(address))
         if position is None:
             return None
     timeouts = min(timeouts + 1, MOST_TIMEOUTS)
     return position, address + _NUMBERS.pack(timeouts, now % 2**32)
 
 
-def _positions(table: bytes) -> range:
-    return range(0, len(table) - RECORD_SIZE + 1, RECORD_SIZE)
+def _record_size(address_size: int) -> int:
+    return address_size + _NUMBERS.size
+
+
+def _positions(table: bytes, address_size: int) -> range:
+    size = _record_size(address_size)
+    return range(0, len(table) - size + 1, size)
 
 
 def _find(table: bytes, address: bytes) -> int | None:
-    positions = (each for each in _positions(table) if table.startswith(address, each))
-    return next(positions, None)
+    positions = _positions(table, len(address))
+    return next((each for each in positions if table.startswith(address, each)), None)
 
 
-def _numbers(table: bytes, position: int) -> tuple[int, int]:
-    timeouts, last = _NUMBERS.unpack_from(table, position + IPV4_SIZE)
+def _numbers(table: bytes, position: int, address_size: int) -> tuple[int, int]:
+    timeouts, last = _NUMBERS.unpack_from(table, position + address_size)
     return timeouts, last
 
 
-def _place_for_new(table: bytes) -> int | None:
+def _place_for_new(table: bytes, address_size: int) -> int | None:
     """Return the first free record, else that of the host which troubled us longest ago."""
 
     def weight(position: int) -> int:
-        timeouts, last = _numbers(table, position)
+        timeouts, last = _numbers(table, position, address_size)
         return last + 1024 * timeouts if timeouts else -1
 
-    return min(_positions(table), key=weight, default=None)
+    return min(_positions(table, address_size), key=weight, default=None)
 
 
 class Suspension:
@@ -97,10 +101,8 @@ class Suspension:
 
     def is_suspended(self, address: bytes, now: int) -> bool:
         """Should the address be left alone now?"""
-        if len(address) != IPV4_SIZE:
-            return False
         try:
-            with self._locked_table() as (_, table):
+            with self._locked_table(address) as (_, _, table):
                 until = suspended_until(table, address, self._jitter)
         except OSError:
             return False
@@ -108,35 +110,42 @@ class Suspension:
 
     def note_success(self, address: bytes) -> None:
         """The address has answered."""
-        if len(address) == IPV4_SIZE:
-            self._change(address, None)
+        self._change(address, None)
 
     def note_timeout(self, address: bytes, now: int) -> None:
         """The address has not answered in time."""
-        if len(address) == IPV4_SIZE:
-            self._change(address, now)
+        self._change(address, now)
 
     def _change(self, address: bytes, timeout: int | None) -> None:
         try:
-            with self._locked_table() as (descriptor, table):
+            with self._locked_table(address) as (descriptor, start, table):
                 if timeout is None:
                     change = after_success(table, address)
                 else:
                     change = after_timeout(table, address, timeout)
-                if change is not None and table[change[0] : change[0] + RECORD_SIZE] != change[1]:
-                    files.write_at(descriptor, change[1], change[0])
+                if change is not None and not table.startswith(change[1], change[0]):
+                    files.write_at(descriptor, change[1], start + change[0])
         except OSError:
             return  # the next delivery waits as long as this one
 
     @contextmanager
-    def _locked_table(self) -> Iterator[tuple[int, bytes]]:
+    def _locked_table(self, address: bytes) -> Iterator[tuple[int, int, bytes]]:
+        """Give the file for writing, and where the table for such addresses begins; and that."""
         descriptor = files.open_to_overwrite(self._path)
         try:
             reading = files.open_to_read(self._path)
             try:
                 lock_exclusively(descriptor)
-                yield descriptor, os.read(reading, TCPTO_SIZE)
+                data = os.read(reading, TCPTO_SIZE + TCPTO_IPV6_SIZE)
             finally:
                 os.close(reading)
+            if len(address) != IPV6_SIZE:
+                yield descriptor, 0, data[:TCPTO_SIZE]
+            elif len(data) >= TCPTO_SIZE:
+                # It is not there before it is needed: the original knows nothing of it.
+                table = data[TCPTO_SIZE:].ljust(TCPTO_IPV6_SIZE, b"\0")
+                yield descriptor, TCPTO_SIZE, table
+            else:
+                yield descriptor, 0, b""
         finally:
             os.close(descriptor)

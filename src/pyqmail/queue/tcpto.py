@@ -2,18 +2,21 @@
 
 64 records of 16 bytes: IPv4 address, number of recent time-outs (0: the record
 is free), three bytes unused, time of the last one as little-endian Unix
-seconds, four bytes unused.
+seconds, four bytes unused. Behind these, as soon as there is an IPv6 host to
+remember, the same for such: 64 records of 28 bytes. The original looks at the
+first 1024 bytes alone.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.errors import TransientFailure
-from pyqmail.queue.layout import TCPTO_SIZE, queue_directory
+from pyqmail.queue.layout import TCPTO_IPV6_SIZE, TCPTO_SIZE, queue_directory
 from pyqmail.system import files
 from pyqmail.system.errnos import error_text
 from pyqmail.system.locks import lock_exclusively
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _RECORD: Final = struct.Struct("<4sB3xI4x")
+_IPV6_RECORD: Final = struct.Struct("<16sB3xI4x")
 
 _UNSIGNED: Final = 2**64  # the original prints an age below zero as an unsigned number
 
@@ -55,16 +59,17 @@ def read_table(home: str) -> list[SlowHost]:
 
 def parse_table(data: bytes) -> Iterator[SlowHost]:
     """Yield the hosts in the table; a table that is too short counts as far as it goes."""
-    whole = len(data) - len(data) % _RECORD.size
-    for address, timeouts, last in _RECORD.iter_unpack(data[:whole]):
-        if timeouts:
-            yield SlowHost(address, timeouts, last)
+    for record, part in ((_RECORD, data[:TCPTO_SIZE]), (_IPV6_RECORD, data[TCPTO_SIZE:])):
+        whole = len(part) - len(part) % record.size
+        for address, timeouts, last in record.iter_unpack(part[:whole]):
+            if timeouts:
+                yield SlowHost(address, timeouts, last)
 
 
 def describe(host: SlowHost, now: int) -> bytes:
     """Return the line of qmail-tcpto about a host."""
-    return b"%d.%d.%d.%d timed out %d seconds ago; # recent timeouts: %d\n" % (
-        *host.address,
+    return b"%b timed out %d seconds ago; # recent timeouts: %d\n" % (
+        str(ipaddress.ip_address(host.address)).encode(),
         (now - host.last) % _UNSIGNED,
         host.timeouts,
     )
@@ -84,6 +89,7 @@ def clear_table(home: str) -> None:
             raise _failure(b"lock " + name, error) from error
         try:
             files.write(descriptor, bytes(TCPTO_SIZE))
+            files.truncate(descriptor, TCPTO_SIZE)
         except OSError as error:
             raise _failure(b"clear " + name, error) from error
     finally:
@@ -118,7 +124,7 @@ def _read_locked(lock: int, descriptor: int) -> bytes:
     except OSError as error:
         raise _failure(b"lock tcpto", error) from error
     try:
-        return os.read(descriptor, TCPTO_SIZE)
+        return os.read(descriptor, TCPTO_SIZE + TCPTO_IPV6_SIZE)
     except OSError as error:
         raise _failure(b"read tcpto", error) from error
 

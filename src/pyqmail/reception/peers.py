@@ -1,19 +1,14 @@
-"""Clients that speak for others: who is trusted to, and what we know then; qmail-smtpd(8)."""
+"""Clients that speak for others, and what we know then; qmail-smtpd(8)."""
 
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
-
-from pyqmail.control.files import ControlError, read_list
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyqmail.protocol.proxy import Ends
-
-    Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # What was found out about the client in whose place another stands now; his
 # right to relay is his own.
@@ -36,36 +31,6 @@ _ADDRESSES: Final = (b"ADDR", b"DESTADDR")
 
 class NoAddress(ValueError):  # noqa: N818  XCLIENT's attribute is no IP address
     """What should be an IP address is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class PeerList:
-    """IP addresses and networks: `192.0.2.1`, `10.0.0.0/8`, `2001:db8::/32`."""
-
-    networks: tuple[Network, ...]
-
-    @classmethod
-    def read(cls, home: str, name: str) -> Self:
-        """Read control/`name`; an absent one is empty. Raises ControlError."""
-        networks = []
-        for entry in read_list(home, name) or ():
-            try:
-                networks.append(ipaddress.ip_network(entry.decode("ascii")))
-            except ValueError as error:
-                wrong = b"no address or network: " + entry[:60]
-                raise ControlError("control/" + name, None, wrong) from error
-        return cls(tuple(networks))
-
-    def __contains__(self, ip: bytes) -> bool:
-        if not self.networks:
-            return False
-        try:
-            address = ipaddress.ip_address(ip.decode("ascii"))
-        except ValueError:
-            return False
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
-        return any(address in network for network in self.networks)
 
 
 def behind_proxy(environ: Mapping[bytes, bytes], ends: Ends) -> dict[bytes, bytes]:

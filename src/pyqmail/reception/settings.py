@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from pyqmail.control.files import ControlError, read_integer, read_line
-from pyqmail.reception.peers import PeerList
+from pyqmail.control.peers import PeerList
+from pyqmail.control.senders import SenderTable
 from pyqmail.reception.relaying import AddressList, RelayDomains
-from pyqmail.reception.senders import SenderTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from pyqmail.system.tls import Certificates
 
 # Exit status.
+CERTIFICATE: Final = "control/servercert.pem"
+
 SUCCESS: Final = 0  # the client said QUIT
 FAILURE: Final = 1  # anything else
 
@@ -181,10 +183,23 @@ class _Session:
         if self._services.certificates is None:
             return None
         try:
-            return self._services.certificates.context(self._settings.trust.ciphers)
+            context = self._services.certificates.context(self._settings.trust.ciphers)
         except CertificateError as error:
-            self._services.tell(b"TLS not available: " + str(error).encode())
+            self._tell_of_tls(str(error))
             return None
+        if context is None and self._wants_tls:
+            self._tell_of_tls("absent")
+        return context
+
+    @property
+    def _wants_tls(self) -> bool:
+        """Is this service, by its command line, of no use without TLS?"""
+        trust = self._settings.trust
+        asks_for_passwords = self._services.verifier is not None and not trust.passwords_in_clear
+        return asks_for_passwords or b"SMTPS" in self._environ
+
+    def _tell_of_tls(self, why: str) -> None:
+        self._services.tell(f"TLS and AUTH not available: {CERTIFICATE}: {why}".encode())
 
     async def _begin_with_tls(self, received: bytes) -> None:
         context = self._tls_context()

@@ -37,8 +37,9 @@ class Arrivals:
         self._ledger = ledger
         self._passes = passes
         self._endings = endings
-        # New messages that are in memory at once: enough to keep every slot busy.
-        self._max_fresh = 100 + 4 * sum(channel.slots for channel in ledger.channels.values())
+        # New messages that are in memory at once: enough to keep every slot busy, and for a
+        # second, PATIENCE, those that wait for a destination which has no room.
+        self._max_fresh = 1000 + 4 * sum(channel.slots for channel in ledger.channels.values())
         self._fresh: set[int] = set()
         self._backlog: deque[int] = deque()  # those that are not yet in memory
         self._patience = Agenda()  # those in memory, to be settled
@@ -164,6 +165,7 @@ class Arrivals:
         message.state = State.NEW
         message.reverse_path = event.reverse_path
         message.birth = int(self._ledger.now)
+        message.notices, message.wishes = event.notices, event.wishes
         routing = self._ledger.routing
         if not event.complete:
             message.state = State.SETTLING

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from pyqmail.send import events, log
 from pyqmail.send.jobs import Item, Outcome, Pass, State
 from pyqmail.send.ledger import ASIDE_PAUSE, SLEEP, TROUBLE_PAUSE
-from pyqmail.send.schedule import is_dying, next_attempt
+from pyqmail.send.schedule import DELAY_NOTICE, is_dying, is_late, next_attempt
 
 if TYPE_CHECKING:
     from pyqmail.send.jobs import ChannelState
@@ -67,6 +67,17 @@ class Passes:
         now, birth = int(self._ledger.now), pass_.message.birth
         pass_.retry_at = next_attempt(birth, now, pass_.channel)
         pass_.dying = is_dying(birth, now, self._lifetime)
+        pass_.late = self._is_first_when_late(pass_)
+
+    def _is_first_when_late(self, pass_: Pass) -> bool:
+        """Is this the first pass that begins when the message is late?"""
+        message, channel = pass_.message, pass_.channel
+        if not is_late(message.birth, self._ledger.now) or channel in message.late_channels:
+            return False
+        message.late_channels.add(channel)
+        # Where its next time lies says whether an earlier run has had that pass.
+        due = message.due_at_start.get(channel, 0)
+        return due < next_attempt(message.birth, message.birth + DELAY_NOTICE, channel)
 
     def on_recipients_read(self, event: events.RecipientsRead) -> None:
         """Let the recipients of a window take part in the distribution of slots."""
@@ -76,6 +87,7 @@ class Passes:
         if event.settled is not None:
             pass_.message.reverse_path = event.settled.reverse_path
             pass_.message.birth = event.settled.birth
+            pass_.message.notices, pass_.message.wishes = event.notices, event.wishes
             self.set_dates(pass_)
         for recipient in event.recipients:
             if not recipient.done:
@@ -139,13 +151,17 @@ class Passes:
     # The end of a pass.
 
     def close_if_finished(self, pass_: Pass) -> None:
-        """End a pass over a settled message that waits for nothing any more."""
+        """End a pass over a settled message that waits for nothing, or only for a destination."""
         message = pass_.message
-        if message.state is not State.SETTLED or not pass_.finished:
+        if message.state is not State.SETTLED or pass_.busy:
             return
         if message.passes.get(pass_.channel) is not pass_:
             return
-        if pass_.unresolved:
+        if self._ledger.channels[pass_.channel].is_aside(pass_):
+            self._end_aside(pass_)
+        elif not pass_.finished:
+            return
+        elif pass_.unresolved:
             self._end(pass_)
             agenda = self._ledger.channels[pass_.channel].agenda
             agenda.put(message.number, pass_.retry_at)
@@ -153,9 +169,26 @@ class Passes:
             pass_.reading = True  # nothing may end it twice while the answer is awaited
             self._ledger.emit(events.FinishChannel(message.number, pass_.channel))
 
+    def _end_aside(self, pass_: Pass) -> None:
+        """End a pass all of whose recipients wait for room; its message waits without it.
+
+        If others of its recipients are to be tried again later, so are these:
+        room that comes sooner must not bring those forward.
+        """
+        channel = self._ledger.channels[pass_.channel]
+        channel.wait_without_pass(pass_, in_line=not pass_.unresolved)
+        pass_.waiting.clear()
+        if not pass_.complete:
+            pass_.complete = True
+            self._ledger.emit(events.StopReading(pass_.message.number, pass_.channel))
+        self._end(pass_)
+        if pass_.unresolved:
+            channel.agenda.put(pass_.message.number, pass_.retry_at)
+
     def keep_or_postpone(self, pass_: Pass) -> None:
         """Let a first pass go on if it has begun; else it waits on disk like any other."""
-        if pass_.waiting and not pass_.running and not pass_.recording and not pass_.unresolved:
+        aside = self._ledger.channels[pass_.channel].is_aside(pass_)
+        if pass_.waiting and not aside and not pass_.busy and not pass_.unresolved:
             pass_.waiting.clear()
             pass_.unresolved = 1
             pass_.retry_at = self._ledger.now
@@ -176,8 +209,12 @@ class Passes:
 
     def _end(self, pass_: Pass) -> None:
         del pass_.message.passes[pass_.channel]
+        if not pass_.message.passes:
+            pass_.message.wishes = None  # many recipients may have many; the next pass reads them
+        channel = self._ledger.channels[pass_.channel]
+        channel.lose_pass(pass_)
         if pass_.from_disk:
-            self._ledger.channels[pass_.channel].open_passes -= 1
+            channel.open_passes -= 1
 
     # Signals.
 

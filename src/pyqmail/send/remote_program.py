@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyqmail.protocol.spawn import Job
+    from pyqmail.send.gathering import Batch
 
 UNABLE_TO_RUN: Final = b"ZUnable to run qmail-remote.\n"
 NO_PIPE: Final = b"Zqmail-spawn unable to create pipe. (#4.3.0)\n"
@@ -29,8 +31,11 @@ class RemoteProgram:
         self._program = program
         self._environ = environ
 
-    async def deliver(self, job: Job, message: int) -> bytes:
-        """Return the report, letter and text, on a delivery of the open file `message`."""
+    async def deliver(self, batch: Batch, message: int) -> list[bytes]:
+        """Return the reports, letter and text, on deliveries of the open file `message`."""
+        return [await self._deliver(job, message) for job in batch.jobs]
+
+    async def _deliver(self, job: Job, message: int) -> bytes:
         try:
             reading, writing = os.pipe()
         except OSError:
@@ -74,7 +79,11 @@ async def _read_all(descriptor: int) -> bytes:
 async def _end_of(pid: int) -> int:
     # Nobody can say anything any more; but a program that closes its output
     # early must not hold up all others while we wait for its end.
-    process = os.pidfd_open(pid)
+    try:
+        process = os.pidfd_open(pid)
+    except OSError:
+        # A kernel before 5.3, or no descriptor is left: a thread can wait, too.
+        return await asyncio.to_thread(processes.wait_for, pid)
     try:
         await wait_until_readable(process)
     finally:

@@ -12,16 +12,19 @@ import traceback
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.protocol.spawn import JobReader, encode_greeting, encode_report
-from pyqmail.queue.job_check import JobRefused, open_job
+from pyqmail.queue.job_check import JobRefused, check_job, open_message
 from pyqmail.system.streams import DescriptorStream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from pyqmail.protocol.spawn import Job
+    from pyqmail.send.gathering import Batch, Gathering
 
-    # Delivers the open file to the recipient of the job; returns the report, letter and text.
-    Deliver = Callable[[Job, int], Awaitable[bytes]]
+    # Delivers the open file to the recipients of the batch, which it seals before it asks the
+    # other host. Returns the report on each, letter and text; None: ask again, without those who
+    # have been served.
+    Deliver = Callable[[Batch, int], Awaitable[Sequence[bytes | None]]]
 
 UNFORESEEN: Final = b"Zqmail-remote failed unexpectedly; the log says how. (#4.3.0)\n"
 
@@ -32,8 +35,11 @@ class RemoteSpawner:
     The current directory must be queue/mess, whose messages `message_owner` owns.
     """
 
-    def __init__(self, deliver: Deliver, message_owner: int, slots: int, width: int) -> None:
+    def __init__(
+        self, deliver: Deliver, gathering: Gathering, message_owner: int, slots: int, width: int
+    ) -> None:
         self._deliver = deliver
+        self._gathering = gathering
         self._message_owner = message_owner
         self._slots = slots
         self._width = width
@@ -45,29 +51,51 @@ class RemoteSpawner:
         """Deliver until qmail-send is gone and every delivery has ended."""
         self._write(encode_greeting(self._slots, self._width))
         jobs = JobReader(self._width)
-        async with asyncio.TaskGroup() as deliveries:
+        async with asyncio.TaskGroup() as self._deliveries:
             while data := await _read_jobs():
                 for job in jobs.feed(data):
-                    self._begin(job, deliveries)
+                    self._take(job)
 
-    def _begin(self, job: Job, deliveries: asyncio.TaskGroup) -> None:
+    def _take(self, job: Job) -> None:
         try:
-            message = open_job(job, ".", self._message_owner, self._slots, self._busy)
+            check_job(job, self._slots, self._busy)
+            if not self._gathering.join(job):
+                self._begin(job)
         except JobRefused as refusal:
             self._say(job.slot, refusal.report)
             return
         self._busy.add(job.slot)
-        deliveries.create_task(self._run(job, message))
 
-    async def _run(self, job: Job, message: int) -> None:
+    def _begin(self, job: Job) -> None:
+        """Open the message and begin a batch. Raises JobRefused."""
+        message = open_message(job, ".", self._message_owner)
+        self._deliveries.create_task(self._run(self._gathering.begin(job), message))
+
+    async def _run(self, batch: Batch, message: int) -> None:
+        reports: Sequence[bytes | None]
         try:
-            report = await self._deliver(job, message)
+            reports = await self._deliver(batch, message)
         except Exception:  # noqa: BLE001  the top of a daemon's task: the others go on
             # On descriptor 2, which is the log: nothing of it belongs into a bounce.
             os.write(2, b"qmail-rspawn: " + traceback.format_exc().encode())
-            report = UNFORESEEN
+            reports = [UNFORESEEN] * len(batch.jobs)
         finally:
+            batch.seal()
             os.close(message)
+        for job, report in zip(batch.jobs, reports, strict=True):
+            if report is None:
+                self._take_again(job)
+            else:
+                self._end(job, report)
+
+    def _take_again(self, job: Job) -> None:
+        try:
+            if not self._gathering.join(job):
+                self._begin(job)
+        except JobRefused as refusal:
+            self._end(job, refusal.report)
+
+    def _end(self, job: Job, report: bytes) -> None:
         self._busy.discard(job.slot)
         self._say(job.slot, report)
 

@@ -7,6 +7,7 @@ also when the process dies.
 from __future__ import annotations
 
 import fcntl
+import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,3 +52,24 @@ def _lock_with_alarm(descriptor: int, timeout: float) -> None:
 
 def _give_up(_number: int, _frame: FrameType | None) -> None:
     raise TimeoutError
+
+
+def holder_of_lock(path: str) -> int | None:
+    """Return which process holds an exclusive lock on the file `path`, as Linux shows it.
+
+    None if nobody does, or nobody can say: the process may belong to another container.
+    """
+    try:
+        status = os.stat(path)
+        with open("/proc/locks", "rb") as file:
+            locks = file.read().split(b"\n")
+    except OSError:
+        return None
+    major, minor = os.major(status.st_dev), os.minor(status.st_dev)
+    wanted = b"%02x:%02x:%d" % (major, minor, status.st_ino)
+    for line in locks:
+        # 1: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE START END; proc_locks(5)
+        fields = line.split()
+        if fields[1:2] == [b"FLOCK"] and fields[5:6] == [wanted] and fields[4].isdigit():
+            return int(fields[4]) or None
+    return None

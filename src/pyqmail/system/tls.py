@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
+_DAY: Final = 86400  # seconds
+_STEPS: Final = 4  # of each side in a handshake, at most
 _GOODBYE_TIMEOUT: Final = 5  # seconds for the last word in TLS
 
 
@@ -30,10 +33,14 @@ class CertificateError(Exception):
 
 
 class Certificates:
-    """A server's certificate file, with chain and key, read again whenever it has changed."""
+    """A server's certificate file, with chain and key, read again whenever it has changed.
 
-    def __init__(self, path: str) -> None:
+    `tell` hears, once a day, that clients must refuse the certificate.
+    """
+
+    def __init__(self, path: str, tell: Callable[[str], None] | None = None) -> None:
         self._path = path
+        self._tell = tell
         self._known: tuple[object, ...] = ()
         self._context: ssl.SSLContext | None = None
 
@@ -47,11 +54,15 @@ class Certificates:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise CertificateError(str(error)) from error
-        state = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, ciphers)
+            raise CertificateError(_reason(error)) from error
+        file = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        state = (*file, ciphers, int(time.time()) // _DAY)
         if self._context is None or state != self._known:
             self._context = _load(self._path, ciphers)
             self._known = state
+            refusal = _rehearse(self._path, self._context)
+            if refusal is not None and self._tell is not None:
+                self._tell(refusal)
         return self._context
 
 
@@ -61,15 +72,49 @@ def _load(path: str, ciphers: str | None) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_RENEGOTIATION
     try:
         # Without the function OpenSSL would ask for a passphrase on the terminal.
-        context.load_cert_chain(path, password=_no_passphrase)
+        context.load_cert_chain(path, password=no_passphrase)
         if ciphers:
             context.set_ciphers(ciphers)
     except (OSError, ValueError) as error:
-        raise CertificateError(str(error)) from error
+        raise CertificateError(_reason(error)) from error
     return context
 
 
-def _no_passphrase() -> bytes:
+def _reason(error: Exception) -> str:
+    """Return what is wrong, without the name of a file that OpenSSL does not know."""
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.strerror:
+        return error.strerror
+    return str(error)
+
+
+def _rehearse(path: str, server: ssl.SSLContext) -> str | None:
+    """Be a client that trusts this very certificate; return why it refuses it all the same.
+
+    So dates are judged as others judge them.
+    """
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    client.load_verify_locations(path)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = (
+        client.wrap_bio(to_client, to_server),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    )
+    for end in ends * _STEPS:
+        try:
+            end.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+        except ssl.SSLCertVerificationError as error:
+            return error.verify_message
+        except ssl.SSLError:  # the other end has hung up, or the two have no cipher in common
+            break
+    return None
+
+
+def no_passphrase() -> bytes:
+    """Say that nobody is there to be asked."""
     raise ValueError("the key is locked by a passphrase")
 
 
@@ -103,11 +148,36 @@ class SecurableStream:
         self._tls.write(data)  # the memory takes all
         await self._flush()
 
-    async def start_tls(self, context: ssl.SSLContext) -> None:
-        """Speak TLS from here on, as a server; raise OSError if the handshake fails."""
+    async def start_tls(self, context: ssl.SSLContext, server: str | None = None) -> None:
+        """Speak TLS from here on; raise OSError if the handshake fails.
+
+        The context says whether we are server or client; a client tells the
+        name `server` of whom it asked for.
+        """
         self._incoming.write(self._take_received())
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        serves = context.protocol is ssl.PROTOCOL_TLS_SERVER
+        self._tls = context.wrap_bio(
+            self._incoming, self._outgoing, server_side=serves, server_hostname=server
+        )
         await self._go_on(self._tls.do_handshake)
+
+    def peer_certificate(self) -> dict[str, object]:
+        """Return what ssl.SSLObject.getpeercert() gives; empty if nothing was verified."""
+        certificate = None if self._tls is None else self._tls.getpeercert()
+        return dict(certificate or {})
+
+    def last_words(self, data: bytes) -> bytes:
+        """Return the bytes to send for `data` and the end of TLS, for who will wait for no answer.
+
+        Empty if TLS is in no state to say anything.
+        """
+        if self._tls is None:
+            return data
+        with suppress(ssl.SSLError):
+            if data:
+                self._tls.write(data)
+            self._tls.unwrap()
+        return self._outgoing.read()
 
     async def end_tls(self) -> None:
         """Say that nothing more will come, if it is TLS that is spoken and anybody listens."""

@@ -32,7 +32,8 @@ OWN = {ipaddress.ip_address(text).packed for text in ("192.0.2.99", "2001:db8::9
 
 def find(resolver: Resolver, host: bytes = b"d.example", seed: int = 0) -> list[str]:
     shuffle = random.Random(seed).shuffle
-    return [str(each) for each in asyncio.run(find_exchangers(host, resolver, OWN, shuffle))]
+    found = asyncio.run(find_exchangers(host, resolver, OWN, shuffle))
+    return [str(each.address) for each in found]
 
 
 def found_with(*exchangers: tuple[int, bytes], broken: tuple[bytes, str] = (b"", "")) -> list[str]:

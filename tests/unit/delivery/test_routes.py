@@ -6,7 +6,9 @@ import pytest
 
 from pyqmail.control.files import ControlError
 from pyqmail.control.maps import ColonMap
-from pyqmail.delivery.routes import Relay, find_relay_of, read_resolver, read_settings
+from pyqmail.control.smtproutes import Relay, find_relay_of
+from pyqmail.delivery.conversation import Patience
+from pyqmail.delivery.routes import read_resolver, read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +61,7 @@ def test_what_is_not_set_has_defaults(tmp_path: Path) -> None:
     settings = read_settings(str(tmp_path))
 
     assert (settings.name, len(settings.routes)) == (b"me.example", 0)
-    assert (settings.connect_timeout, settings.timeout) == (60, 1200)
+    assert (settings.connect_timeout, settings.patience) == (60, Patience())
     assert read_resolver(str(tmp_path)) == ([], 53)
 
 
@@ -70,14 +72,16 @@ def test_the_files_say_otherwise(tmp_path: Path) -> None:
         ("timeoutconnect", "5"),
         ("timeoutremote", "6"),
         ("resolver", "[::1]:5353"),
-        ("outgoingip", "192.0.2.1"),
+        ("outgoingip", "192.0.2.1\n2001:db8::1"),
     ):
         (tmp_path / "control" / name).write_text(text + "\n")
 
     settings = read_settings(str(tmp_path))
 
-    assert (settings.name, settings.connect_timeout, settings.timeout) == (b"helo.example", 5, 6)
-    assert settings.source == "192.0.2.1"
+    assert (settings.name, settings.connect_timeout) == (b"helo.example", 5)
+    assert settings.patience == Patience(6)
+    assert settings.source_for(4) == ("192.0.2.1", 0)
+    assert settings.source_for(6) == ("2001:db8::1", 0)
     assert read_resolver(str(tmp_path)) == (["::1"], 5353)
 
 

@@ -1,19 +1,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.children import as_ordinary_user
 
-from pyqmail.control import roles
 from pyqmail.control.cdb import write_cdb
 from pyqmail.control.roles import roles_of
 from pyqmail.home import certificate, mailboxes
-from pyqmail.home.checking import ERROR, WARNING, check_home
-from pyqmail.queue.layout import make_queue
-from pyqmail.system.accounts import Account
+from pyqmail.home.checking import check_home
+from pyqmail.home.findings import ERROR, WARNING
+from pyqmail.home.keeper import Keeper
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,14 +30,18 @@ def write(home: Path, name: str, text: bytes) -> None:
     (home / name).write_bytes(text)
 
 
+def add_user(home: Path, name: bytes) -> None:
+    keeper = Keeper(roles_of(str(home)).owner, str(home), private=True)
+    as_ordinary_user(lambda: mailboxes.add_user(str(home), name, keeper)[1])
+
+
 def test_nothing_is_wrong_with_a_new_home(home: Path) -> None:
     assert findings(home) == []
 
 
 def test_nothing_is_wrong_with_a_home_that_has_users(home: Path) -> None:
-    as_ordinary_user(
-        lambda: mailboxes.add_user(str(home), b"aku", roles_of(str(home)).owner).folder
-    )
+    add_user(home, b"aku")
+    add_user(home, b"budi@virtual.example.org")
 
     assert findings(home) == []
 
@@ -181,9 +183,7 @@ def test_a_damaged_database_is_found(home: Path) -> None:
 
 
 def test_a_user_without_a_folder_is_found(home: Path) -> None:
-    as_ordinary_user(
-        lambda: mailboxes.add_user(str(home), b"aku", roles_of(str(home)).owner).folder
-    )
+    add_user(home, b"aku")
     os.rename(home / "home" / "aku", home / "home" / "elsewhere")
 
     assert findings(home) == [
@@ -218,36 +218,6 @@ def test_what_belongs_to_somebody_else_is_found(home: Path) -> None:
 
     uid = home.stat().st_uid
     assert findings(home) == [(ERROR, "control", f"belongs to uid 1: chown {uid} control")]
-
-
-@pytest.mark.root
-@pytest.mark.skipif(os.getuid() != 0, reason="needs root, who owns a system home")
-def test_in_a_system_home_each_folder_belongs_to_its_role(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    users = {"alias": 7, "qmailq": 11, "qmailr": 12, "qmails": 13}
-    monkeypatch.setattr(roles, "find_account", lambda name: Account(name, users[name], 2, "/"))
-    monkeypatch.setattr(roles, "find_group", lambda _name: 2)
-    for path in [home, *home.rglob("*")]:
-        os.chown(path, 0, 0, follow_symlinks=False)
-    os.chown(home / "alias", 7, 2)
-    os.chmod(home / "alias", 0o2755)
-    make_queue(str(home), roles_of(str(home)))
-    shutil.rmtree(home / "run")
-    (home / "home").rmdir()
-
-    assert check_home(str(home)) == []
-
-    os.chown(home / "queue" / "info", 11, -1)
-    ((place, text),) = [(found.place, found.text) for found in check_home(str(home))]
-    assert (place, text) == ("queue/info", "belongs to uid 11: chown 13 queue/info")
-
-    os.unlink(home / CERTIFICATE)
-    *_, (place, text) = [(found.place, found.text) for found in check_home(str(home))]
-    assert (place, text) == (
-        CERTIFICATE,
-        "is missing, so neither TLS nor AUTH is offered: write key and certificate into it",
-    )
 
 
 def test_a_certificate_that_is_missing_is_named_with_what_to_do(home: Path) -> None:
@@ -293,3 +263,39 @@ def test_a_certificate_that_ends_is_told_of(
     monkeypatch.setattr(certificate, "days_left", lambda _path: days)
 
     assert findings(home) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "wrong"),
+    [
+        ("proxypeers", b"192.0.2.7/24\n", "no address or network: 192.0.2.7/24"),
+        ("xclientpeers", b"mail.example.org\n", "no address or network: mail.example.org"),
+        ("authsenders", b"joe\n", "no login:address: joe"),
+        ("checkpassword", b"users\nldap\n", "not a source: ldap"),
+    ],
+)
+def test_a_list_that_no_server_can_read_is_an_error(
+    home: Path, name: str, text: bytes, wrong: str
+) -> None:
+    write(home, f"control/{name}", text)
+
+    assert findings(home) == [(ERROR, f"control/{name}", wrong)]
+
+
+def test_a_database_of_hosts_that_is_damaged_is_an_error(home: Path) -> None:
+    write(home, "control/morercpthosts", b"a\n")
+    write(home, "control/morercpthosts.cdb", b"rubbish")
+
+    ((level, place, text),) = findings(home)
+
+    assert (level, place) == (ERROR, "control/morercpthosts.cdb")
+    assert text.endswith(": run qmail-newmrh")
+
+
+def test_ciphers_that_nobody_knows_are_an_error(home: Path) -> None:
+    write(home, "control/tlsserverciphers", b"NO-SUCH-CIPHER\n")
+
+    ((level, place, text),) = findings(home)
+
+    assert (level, place) == (ERROR, "control/tlsserverciphers")
+    assert text.endswith(": TLS is not offered")

@@ -74,3 +74,15 @@ def test_an_entry_is_added_once_and_nothing_else_changes(
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(TransientFailure, match=r"unable to write .*/control/me: file does"):
         configuration.write_line(str(tmp_path), "me", b"mail.example.org")
+
+
+def test_entries_are_removed_and_nothing_else_changes(tmp_path: Path) -> None:
+    (tmp_path / "control").mkdir()
+    path = tmp_path / "control" / "rcpthosts"
+    path.write_bytes(b"# a.org\na.org\n A.org\nA.ORG \r\n\nb.org")
+
+    configuration.remove_entries(str(tmp_path), "rcpthosts", lambda entry: entry == b"a.org")
+    configuration.remove_entries(str(tmp_path), "absent", lambda _entry: True)
+
+    assert path.read_bytes() == b"# a.org\n A.org\n\nb.org"
+    assert not (tmp_path / "control" / "absent").exists()

@@ -12,23 +12,27 @@ from pyqmail.control.files import ControlError
 from pyqmail.control.roles import roles_of
 from pyqmail.errors import Failure, PermanentFailure
 from pyqmail.home import mailboxes
+from pyqmail.home.keeper import Keeper
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
+def keeper_of(home: Path) -> Keeper:
+    return Keeper(roles_of(str(home)).owner, str(home), private=True)
+
+
 def add(home: Path, *names: bytes) -> None:
     def work() -> None:
-        owner = roles_of(str(home)).owner
         for name in names:
-            mailboxes.add_user(str(home), name, owner)
+            mailboxes.add_user(str(home), name, keeper_of(home))
 
     as_ordinary_user(work)
 
 
 def remove(home: Path, name: bytes, *, with_mail: bool = False) -> None:
     def work() -> None:
-        mailboxes.remove_user(str(home), name, with_mail=with_mail)
+        mailboxes.remove_user(str(home), name, keeper_of(home), with_mail=with_mail)
 
     as_ordinary_user(work)
 
@@ -93,12 +97,11 @@ def test_lines_of_the_administrator_stay_where_they_are(home: Path) -> None:
     assert names_of(home) == []
 
 
-def test_a_user_who_is_there_is_refused(home: Path) -> None:
-    add(home, b"aku")
+def test_who_is_there_already_stays_as_he_is(home: Path) -> None:
+    add(home, b"kamu", b"aku")
     before = assign_of(home)
 
-    with pytest.raises(PermanentFailure, match="there is a user aku already"):
-        add(home, b"aku")
+    add(home, b"kamu")
 
     assert assign_of(home) == before
 
@@ -197,12 +200,11 @@ def test_two_who_add_users_at_once_lose_neither(home: Path) -> None:
     names = [b"user%d" % number for number in range(8)]
 
     def work() -> list[int]:
-        owner = roles_of(str(home)).owner
         children = []
         for name in names:
             pid = os.fork()
             if not pid:
-                mailboxes.add_user(str(home), name, owner)
+                mailboxes.add_user(str(home), name, keeper_of(home))
                 os._exit(0)
             children.append(pid)
         return [os.waitpid(pid, 0)[1] for pid in children]

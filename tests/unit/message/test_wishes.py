@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyqmail.message.wishes import RecipientWishes, WishError, Wishes
+from pyqmail.message.wishes import RecipientWishes, WishError, Wishes, parse_words
 
 
 def test_who_wants_nothing_leaves_no_record() -> None:
@@ -77,3 +77,31 @@ def test_what_a_record_says_that_nobody_understands_says_nothing() -> None:
     wishes = Wishes.of_records([b"", b"x", b"RET=x", b"NOTIFY=x TO=joe", b"X=y TO=ann"])
 
     assert wishes == Wishes(recipients={b"ann": RecipientWishes()})
+
+
+def test_the_words_for_a_delivery_say_all_that_is_wanted_of_it() -> None:
+    own = RecipientWishes(b"SUCCESS", b"rfc822;joe@example.org")
+    wishes = Wishes(b"HDRS", b"x+20y", internationalized=True, recipients={b"joe": own})
+
+    words = wishes.words_for(b"joe@example.org")
+
+    message, recipient = parse_words(words)
+    assert recipient == own
+    assert (message.returns, message.envelope_id, message.internationalized) == (
+        b"HDRS",
+        b"x+20y",
+        True,
+    )
+    assert b"\0" not in words
+
+
+def test_where_nothing_is_wanted_there_are_no_words() -> None:
+    wishes = Wishes(recipients={b"joe": RecipientWishes(b"NEVER")})
+
+    assert wishes.words_for(b"ann@example.org") == b""
+    assert parse_words(b"") == (Wishes(), RecipientWishes())
+
+
+@pytest.mark.parametrize("words", [b"x", b"RET=x NOTIFY=SUCCESS", b"NOTIFY=x", b"ENVID=+0"])
+def test_words_that_nobody_understands_say_nothing(words: bytes) -> None:
+    assert parse_words(words) == (Wishes(), RecipientWishes())

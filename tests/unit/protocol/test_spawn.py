@@ -96,3 +96,25 @@ def test_the_greeting_says_the_number_of_slots(slots: int, width: int) -> None:
 
 def test_a_greeting_never_promises_more_than_can_be_named() -> None:
     assert spawn.encode_greeting(1000, 1) == b"\xff"
+
+
+def test_a_job_without_wishes_is_said_as_the_original_says_it() -> None:
+    job = Job(3, b"20/457", b"sue@a", b"joe@b")
+
+    assert spawn.encode_job(job) == b"\x0320/457\0sue@a\0joe@b\0"
+
+
+def test_wishes_travel_behind_the_path() -> None:
+    job = Job(3, b"20/457", b"sue@a", b"joe@b", wishes=b"RET=HDRS NOTIFY=SUCCESS")
+
+    wire = spawn.encode_job(job)
+
+    assert wire == b"\x0320/457 RET=HDRS NOTIFY=SUCCESS\0sue@a\0joe@b\0"
+    assert list(JobReader().feed(wire)) == [job]
+
+
+@pytest.mark.parametrize("path", [b"20/457 ", b"20/457 x", b" 20/457", b"20/4 57 NOTIFY=NEVER"])
+def test_a_space_without_wishes_belongs_to_the_path(path: bytes) -> None:
+    (job,) = JobReader().feed(b"\x03" + path + b"\0\0joe@b\0")
+
+    assert (job.message_path, job.wishes) == (path, b"")

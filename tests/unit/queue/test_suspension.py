@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOST, OTHER = b"\xc0\0\2\1", b"\xc0\0\2\2"
+SIX = b"\x20\1\x0d\xb8" + bytes(11) + b"\1"
 NOW = 1_700_000_000
 
 
@@ -96,11 +97,51 @@ def test_without_a_table_everybody_is_tried(tmp_path: Path) -> None:
     assert not suspension.is_suspended(HOST, NOW)
 
 
-def test_the_table_has_no_room_for_ipv6(tmp_path: Path) -> None:
+def test_ipv6_hosts_are_remembered_behind_what_the_original_reads(tmp_path: Path) -> None:
+    home = make_home(str(tmp_path))
+    file = tmp_path / "queue/lock/tcpto"
+    suspension = Suspension(home, 0)
+    suspension.note_timeout(HOST, NOW)
+    before = file.read_bytes()
+
+    for when in (NOW, NOW + 200):
+        suspension.note_timeout(SIX, when)
+
+    assert file.read_bytes()[:1024] == before
+    assert suspension.is_suspended(SIX, NOW + 201)
+    assert not suspension.is_suspended(SIX[:15] + b"\2", NOW + 201)
+    assert not suspension.is_suspended(SIX, NOW + 200 + 3840)
+    assert read_table(home) == [SlowHost(HOST, 1, NOW), SlowHost(SIX, 2, NOW + 200)]
+    suspension.note_success(SIX)
+    assert read_table(home) == [SlowHost(HOST, 1, NOW)]
+
+
+def test_ipv6_hosts_have_64_records(tmp_path: Path) -> None:
     home = make_home(str(tmp_path))
     suspension = Suspension(home, 0)
 
-    for when in (NOW, NOW + 200):
-        suspension.note_timeout(b"\x20\1\x0d\xb8" + bytes(12), when)
+    for number in range(65):
+        suspension.note_timeout(SIX[:15] + bytes([number]), NOW + number)
 
-    assert read_table(home) == []
+    hosts = read_table(home)
+    assert len(hosts) == 64
+    assert {host.address[-1] for host in hosts} == set(range(1, 65))
+    assert (tmp_path / "queue/lock/tcpto").stat().st_size == 1024 + 1792
+
+
+def test_the_table_keeps_its_size_while_ipv6_hosts_answer(tmp_path: Path) -> None:
+    suspension = Suspension(make_home(str(tmp_path)), 0)
+
+    suspension.note_success(SIX)
+
+    assert not suspension.is_suspended(SIX, NOW)
+    assert (tmp_path / "queue/lock/tcpto").stat().st_size == 1024
+
+
+def test_a_table_that_is_too_short_remembers_no_ipv6_host(tmp_path: Path) -> None:
+    suspension = Suspension(make_home(str(tmp_path)), 0)
+    (tmp_path / "queue/lock/tcpto").write_bytes(bytes(16))
+
+    suspension.note_timeout(SIX, NOW)
+
+    assert (tmp_path / "queue/lock/tcpto").read_bytes() == bytes(16)

@@ -9,8 +9,6 @@ from tests.support import simulated_time
 from tests.support.sessions import MemoryStream
 from tests.support.smtp_host import ENVELOPE, MESSAGE, QUIT, Host
 
-from pyqmail.control.files import ControlError
-from pyqmail.reception.peers import PeerList
 from pyqmail.reception.smtp import FAILURE, SUCCESS, serve
 
 if TYPE_CHECKING:
@@ -26,30 +24,6 @@ def host(tmp_path: Path) -> Host:
     host.set("proxypeers", "192.0.2.0/24\n")
     host.set("xclientpeers", "192.0.2.7\n2001:db8::/32\n")
     return host
-
-
-@pytest.mark.parametrize(
-    ("ip", "listed"),
-    [
-        (b"192.0.2.7", True),
-        (b"::ffff:192.0.2.7", True),
-        (b"192.0.2.8", False),
-        (b"2001:db8::1", True),
-        (b"2001:db9::1", False),
-        (b"", False),
-        (b"unknown", False),
-        (b"\xff", False),
-    ],
-)
-def test_a_list_holds_addresses_and_networks(host: Host, ip: bytes, listed: bool) -> None:  # noqa: FBT001
-    assert (ip in PeerList.read(host.home, "xclientpeers")) == listed
-
-
-def test_a_list_that_is_none_ends_the_session(host: Host) -> None:
-    host.set("proxypeers", "192.0.2.7/24\n")
-
-    with pytest.raises(ControlError):
-        PeerList.read(host.home, "proxypeers")
 
 
 @pytest.mark.parametrize("cut", [0, 1, 5, 20, len(HEADER) - 1, len(HEADER)])

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support import simulated_time
 from tests.support.sessions import MemoryStream
-from tests.support.smtp_host import ENVELOPE, MESSAGE, QUIT, AnyCertificate, Host
+from tests.support.smtp_host import ENVELOPE, MESSAGE, QUIT, AnyCertificate, Host, Passwords
 
 from pyqmail.errors import TransientFailure
 from pyqmail.reception import transaction
 from pyqmail.reception.smtp import FAILURE, SUCCESS, Services, serve
-from pyqmail.system.tls import CertificateError
+from pyqmail.system.tls import CertificateError, Certificates
 
 if TYPE_CHECKING:
     import ssl
@@ -62,7 +62,7 @@ def test_a_certificate_that_cannot_be_used_is_not_offered_and_the_log_says_why(h
 
     assert b"250-STARTTLS" not in lines
     assert lines[-1] == b"502 unimplemented (#5.5.1)"
-    assert b"TLS not available: no certificate" in host.log
+    assert b"TLS and AUTH not available: control/servercert.pem: no certificate" in host.log
 
 
 def test_a_certificate_that_is_gone_meanwhile_is_a_matter_of_time(host: Host) -> None:
@@ -152,3 +152,30 @@ def test_our_own_numbers_must_be_known_for_a_recipient_too(
     _, lines = host.hold(b"MAIL FROM:<>\r\nRCPT TO:<a@[127.0.0.1]>\r\n")
 
     assert lines[-1] == b"421 unable to figure out my IP addresses (#4.3.0)"
+
+
+@pytest.mark.parametrize(
+    ("verifier", "environ", "controls", "told"),
+    [
+        (None, {}, {}, False),
+        (Passwords(), {}, {}, True),
+        (Passwords(), {}, {"authwithouttls": "1\n"}, False),
+        (None, {"SMTPS": b""}, {}, True),
+    ],
+)
+def test_a_service_that_is_of_no_use_without_a_certificate_says_so_in_the_log(
+    host: Host,
+    verifier: Passwords | None,
+    environ: dict[str, bytes],
+    controls: dict[str, str],
+    told: bool,  # noqa: FBT001
+) -> None:
+    for name, text in controls.items():
+        host.set(name, text)
+    certificates = Certificates(f"{host.home}/control/servercert.pem")
+    host.offer(certificates=certificates, verifier=verifier)
+
+    host.hold(b"EHLO x\r\n" + QUIT, **environ)
+
+    line = b"TLS and AUTH not available: control/servercert.pem: absent"
+    assert (line in host.log) == told

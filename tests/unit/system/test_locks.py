@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyqmail.system.locks import lock_exclusively, try_lock
+from pyqmail.system.locks import holder_of_lock, lock_exclusively, try_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,3 +53,12 @@ def test_a_free_file_is_locked_whatever_the_timeout(two_openings: tuple[int, int
     lock_exclusively(first, timeout=30)
 
     assert not try_lock(second)
+
+
+def test_who_holds_a_lock_can_be_found(tmp_path: Path, two_openings: tuple[int, int]) -> None:
+    path = str(tmp_path / "file")
+
+    assert holder_of_lock(path) is None
+    assert try_lock(two_openings[0])
+    assert holder_of_lock(path) == os.getpid()
+    assert holder_of_lock(path + ".gone") is None

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import ssl
+import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -182,3 +185,47 @@ def test_nothing_older_than_1_2_is_spoken(certificates: Certificates) -> None:
 
     assert context is not None
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+@pytest.mark.parametrize(
+    ("days", "told"), [(30, []), (-1, ["certificate has expired"]), (100, ["not yet valid"])]
+)
+def test_a_certificate_that_clients_must_refuse_is_told_of_once(
+    tmp_path: Path, authority: Authority, days: int, told: list[str]
+) -> None:
+    authority.issue(tmp_path, end=datetime.now(UTC) + timedelta(days=days))
+    heard: list[str] = []
+    certificates = Certificates(str(tmp_path / "servercert.pem"), heard.append)
+
+    for _ in range(2):
+        assert certificates.context() is not None
+
+    assert len(heard) == len(told)
+    assert all(text in heard[0] for text in told)
+
+
+def test_a_certificate_that_is_out_of_date_is_told_of_again_each_day(
+    tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority.issue(tmp_path, end=datetime.now(UTC) - timedelta(days=1))
+    heard: list[str] = []
+    certificates = Certificates(str(tmp_path / "servercert.pem"), heard.append)
+    now = time.time()
+
+    for day in (0, 0, 1, 1):
+        monkeypatch.setattr(time, "time", lambda day=day: now + 86400 * day)
+        certificates.context()
+
+    assert len(heard) == 2
+
+
+def test_a_certificate_that_may_not_be_read_says_so_in_words_of_the_system(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object, **_more: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", refuse)
+
+    with pytest.raises(CertificateError, match=r"\APermission denied\Z"):
+        certificates.context()

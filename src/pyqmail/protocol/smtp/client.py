@@ -1,8 +1,8 @@
 """The client side of an SMTP session (RFC 5321), without I/O.
 
 Envelope and message go in, bytes for the server come out; what the server says
-goes in, answers come out. Whoever uses it opens the connection and keeps the
-time. One session may carry any number of mail transactions.
+goes in, answers come out. Whoever uses it opens the connection, speaks TLS and
+keeps the time. One session may carry any number of mail transactions.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from pyqmail.protocol.smtp.server_reply import MalformedReply, ReplyReader, Serv
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pyqmail.protocol.smtp.client_auth import ClientExchange
+
 # Commands without an answer yet, where the server lets us pipeline (RFC 2920). Their answers
 # must fit into the buffers between us, because we may not read while we write.
 WINDOW: Final = 100
@@ -29,6 +31,8 @@ class Phase(Enum):
 
     GREETING = auto()
     HELLO = auto()  # EHLO, or HELO where that is refused
+    SECURITY = auto()  # STARTTLS
+    LOGIN = auto()  # AUTH
     SENDER = auto()  # MAIL
     RECIPIENT = auto()  # RCPT
     DATA = auto()
@@ -42,12 +46,28 @@ _POSITIVE: Final = range(200, 400)
 ACCEPTING: Final[Mapping[Phase, range]] = {
     Phase.GREETING: range(220, 221),
     Phase.HELLO: range(250, 251),
+    Phase.SECURITY: range(220, 221),  # RFC 3207 §4
+    Phase.LOGIN: range(200, 300),  # what is below 400 and no end is a challenge
     Phase.SENDER: _POSITIVE,
     Phase.RECIPIENT: _POSITIVE,
     Phase.DATA: range(300, 400),
     Phase.MESSAGE: _POSITIVE,
     Phase.RESET: _POSITIVE,
 }
+
+
+CONTINUE: Final = 334  # RFC 4954 §4: a challenge
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A reverse-path or forward-path as it stands on the wire, without angle brackets.
+
+    `parameters` follow it; each begins with a space.
+    """
+
+    address: bytes
+    parameters: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +93,15 @@ class ClientSession:
 
     Send `data_to_send()`, give `receive_data()` what arrives, and take
     `next_answer()` until it returns None. The first two answers are those to
-    the connection and to our name. When the session is `idle`, `begin()` a
-    transaction: its answers come in order, one for MAIL, one for each
-    recipient until all are answered, and, if a recipient was accepted, one for
-    DATA. If that accepts, `send_message()` and `end_message()`; the last
-    answer is about the message.
+    the connection and to our name. While the session is `idle`, there may be
+
+    - `ask_for_tls()`: one answer. If it accepts, speak TLS and call `secured()`:
+      one more answer, to our name.
+    - `authenticate()`: one answer, when all is said.
+    - `begin()`: a transaction. Its answers come in order: one for RSET if one
+      is needed, one for MAIL, one for each recipient until all are answered,
+      and, if a recipient was accepted, one for DATA. If that accepts,
+      `send_message()` and `end_message()`; the last answer is about the message.
     """
 
     def __init__(self, name: bytes) -> None:
@@ -90,19 +114,27 @@ class ClientSession:
         self._unanswered_recipients = 0
         self._accepted_recipients = 0
         self._encoder: DataEncoder | None = None
-        self.extensions: dict[bytes, bytes] = {}
+        self._exchange: ClientExchange | None = None
         self._in_transaction = False
+        self._sender_refused = False
+        self.extensions: dict[bytes, bytes] = {}
         self.closing = False  # the server has said that it goes
 
     @property
     def idle(self) -> bool:
-        """Is nothing open: no command, no transaction, no message?"""
+        """Is nothing open: no command and no message? A transaction may have come to nothing."""
         return not (self._awaited or self._waiting or self._encoder or self.closing)
 
     @property
-    def reusable(self) -> bool:
-        """Can another transaction begin at once?"""
-        return self.idle and not self._in_transaction
+    def needs_reset(self) -> bool:
+        """Will the next transaction begin with RSET, because the last came to nothing?"""
+        return self._in_transaction
+
+    @property
+    def awaited(self) -> Phase:
+        """What the next answer is about."""
+        assert self._awaited, "something was asked"
+        return self._awaited[0]
 
     def receive_data(self, data: bytes) -> None:
         """Take what arrived."""
@@ -113,18 +145,38 @@ class ClientSession:
         pieces, self._to_send = self._to_send, []
         return b"".join(pieces)
 
-    def begin(
-        self, reverse_path: bytes, forward_paths: Sequence[bytes], parameters: bytes = b""
-    ) -> None:
-        """Begin a transaction. Paths are as they stand on the wire, without angle brackets."""
-        if not self.idle:
-            raise RuntimeError("the session is not idle")
+    def ask_for_tls(self) -> None:
+        """Say STARTTLS."""
+        self._require_idleness()
+        self._command(Phase.SECURITY, b"STARTTLS")
+
+    def secured(self) -> None:
+        """Go on under TLS: what the server has said of itself before counts no more."""
+        self._require_idleness()
+        self.extensions = {}
+        self._extended = True
+        self._command(Phase.HELLO, b"EHLO " + self._name)
+
+    def authenticate(self, exchange: ClientExchange) -> None:
+        """Say who we are."""
+        self._require_idleness()
+        self._exchange = exchange
+        self._command(Phase.LOGIN, exchange.command())
+
+    def begin(self, sender: Path, recipients: Sequence[Path]) -> None:
+        """Begin a transaction."""
+        self._require_idleness()
+        if self._in_transaction:
+            self._waiting.append((Phase.RESET, b"RSET"))
         self._in_transaction = True
-        self._unanswered_recipients = len(forward_paths)
+        self._sender_refused = False
+        self._unanswered_recipients = len(recipients)
         self._accepted_recipients = 0
-        self._waiting.append((Phase.SENDER, b"MAIL FROM:<%b>%b" % (reverse_path, parameters)))
-        for path in forward_paths:
-            self._waiting.append((Phase.RECIPIENT, b"RCPT TO:<%b>" % path))
+        mail = b"MAIL FROM:<%b>%b" % (sender.address, sender.parameters)
+        self._waiting.append((Phase.SENDER, mail))
+        for path in recipients:
+            rcpt = b"RCPT TO:<%b>%b" % (path.address, path.parameters)
+            self._waiting.append((Phase.RECIPIENT, rcpt))
         self._waiting.append((Phase.DATA, b"DATA"))
         self._send_waiting()
 
@@ -140,10 +192,6 @@ class ClientSession:
         self._encoder = None
         self._awaited.append(Phase.MESSAGE)
         return wire
-
-    def reset(self) -> None:
-        """Forget a transaction that came to nothing, so that another can begin."""
-        self._command(Phase.RESET, b"RSET")
 
     def quit(self) -> None:
         """Say goodbye, if the server is listening; the answer is not worth waiting for."""
@@ -170,10 +218,16 @@ class ClientSession:
                 self._command(Phase.HELLO, b"EHLO " + self._name)
             case Phase.HELLO:
                 return self._follow_hello(answer)
+            case Phase.SECURITY if answer.accepted and self._replies.has_more:
+                # Said in the clear, to be heard as if it came under TLS (CVE-2011-0411).
+                raise MalformedReply
+            case Phase.LOGIN:
+                return self._follow_login(answer)
             case Phase.SENDER if not answer.accepted:
                 self._waiting.clear()
                 self._in_transaction = False
-            case Phase.MESSAGE | Phase.RESET:
+                self._sender_refused = True
+            case Phase.MESSAGE:
                 self._in_transaction = False
             case Phase.RECIPIENT:
                 self._unanswered_recipients -= 1
@@ -193,8 +247,18 @@ class ClientSession:
             self.extensions = {keyword.upper(): value for keyword, _, value in words}
         return True
 
+    def _follow_login(self, answer: Answer) -> bool:
+        assert self._exchange, "AUTH was said"
+        if answer.reply.code == CONTINUE:
+            if self._exchange.over:
+                raise MalformedReply  # it would ask for ever
+            self._command(Phase.LOGIN, self._exchange.respond(answer.reply.lines[0]))
+            return False
+        self._exchange = None
+        return True
+
     def _follow_data(self) -> bool:
-        if self._accepted_recipients:
+        if self._accepted_recipients and not self._sender_refused:
             self._encoder = DataEncoder()
         else:
             # We had asked before we knew that there is nobody to send it to (RFC 2920 §3.1).
@@ -216,3 +280,7 @@ class ClientSession:
             raise ValueError("a command is one line")
         self._awaited.append(phase)
         self._to_send.append(command + b"\r\n")
+
+    def _require_idleness(self) -> None:
+        if not self.idle:
+            raise RuntimeError("the session is not idle")

@@ -62,6 +62,11 @@ class ReplyReader:
         """Add what arrived."""
         self._received += data.replace(b"\r", b"")
 
+    @property
+    def has_more(self) -> bool:
+        """Has anything arrived that is in no reply yet?"""
+        return bool(self._received) or self._code is not None
+
     def take(self) -> ServerReply | None:
         """Return the next reply, or None if more bytes are needed. Raises MalformedReply."""
         while (line := self._take_line()) is not None:

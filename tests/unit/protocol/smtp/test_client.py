@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyqmail.protocol.smtp.client import WINDOW, Answer, ClientSession, Phase
+from pyqmail.protocol.smtp.client import WINDOW, Answer, ClientSession, Path, Phase
 from pyqmail.protocol.smtp.data_encoder import PartialLastLine
 from pyqmail.protocol.smtp.server_reply import MalformedReply
 
@@ -72,7 +72,7 @@ def test_helo_is_not_said_to_a_server_that_goes() -> None:
 def test_a_transaction_goes_step_by_step() -> None:
     session = idle_session()
 
-    session.begin(b"s@x", [b"a@y", b"b@y"], b" SIZE=10")
+    session.begin(Path(b"s@x", b" SIZE=10"), [Path(b"a@y"), Path(b"b@y")])
     steps = [(session.data_to_send(), phases(session, said)) for said in (OK, OK, OK)]
     asked = session.data_to_send()
     assert phases(session, b"354 go\r\n") == [(Phase.DATA, True)]
@@ -91,7 +91,7 @@ def test_a_transaction_goes_step_by_step() -> None:
 def test_nobody_asks_for_data_when_no_recipient_is_accepted() -> None:
     session = idle_session()
 
-    session.begin(b"s@x", [b"a@y", b"b@y"])
+    session.begin(Path(b"s@x"), [Path(b"a@y"), Path(b"b@y")])
     assert phases(session, OK + b"550 no\r\n" + b"450 later\r\n")[1:] == [
         (Phase.RECIPIENT, False),
         (Phase.RECIPIENT, False),
@@ -104,7 +104,7 @@ def test_nobody_asks_for_data_when_no_recipient_is_accepted() -> None:
 def test_a_refused_sender_ends_the_transaction() -> None:
     session = idle_session()
 
-    session.begin(b"s@x", [b"a@y"])
+    session.begin(Path(b"s@x"), [Path(b"a@y")])
     assert phases(session, b"550 no\r\n") == [(Phase.SENDER, False)]
 
     assert session.data_to_send() == b"MAIL FROM:<s@x>\r\n"
@@ -114,7 +114,7 @@ def test_a_refused_sender_ends_the_transaction() -> None:
 def test_a_server_that_pipelines_hears_all_at_once() -> None:
     session = idle_session(PIPELINING)
 
-    session.begin(b"s@x", [b"a@y", b"b@y"])
+    session.begin(Path(b"s@x"), [Path(b"a@y"), Path(b"b@y")])
 
     assert session.data_to_send() == (
         b"MAIL FROM:<s@x>\r\nRCPT TO:<a@y>\r\nRCPT TO:<b@y>\r\nDATA\r\n"
@@ -131,7 +131,7 @@ def test_a_server_that_pipelines_hears_all_at_once() -> None:
 def test_data_that_was_asked_for_too_early_ends_with_nothing() -> None:
     session = idle_session(PIPELINING)
 
-    session.begin(b"s@x", [b"a@y"])
+    session.begin(Path(b"s@x"), [Path(b"a@y")])
     session.data_to_send()
     phases(session, OK + b"550 no\r\n354 go\r\n")
 
@@ -144,7 +144,7 @@ def test_data_that_was_asked_for_too_early_ends_with_nothing() -> None:
 def test_no_more_commands_are_under_way_than_answers_have_room() -> None:
     session = idle_session(PIPELINING)
 
-    session.begin(b"s@x", [b"r@y"] * (2 * WINDOW))
+    session.begin(Path(b"s@x"), [Path(b"r@y")] * (2 * WINDOW))
     first = session.data_to_send().count(b"\r\n")
     answers(session, OK * 10)
 
@@ -155,7 +155,7 @@ def test_no_more_commands_are_under_way_than_answers_have_room() -> None:
 def test_a_message_is_not_sent_to_a_server_that_reads_commands(code: bytes) -> None:
     session = idle_session()
 
-    session.begin(b"s@x", [b"a@y"])
+    session.begin(Path(b"s@x"), [Path(b"a@y")])
 
     assert phases(session, OK + OK + code + b" x\r\n")[-1] == (Phase.DATA, False)
 
@@ -164,7 +164,7 @@ def test_one_session_carries_many_transactions() -> None:
     session = idle_session()
 
     for _ in range(3):
-        session.begin(b"s@x", [b"a@y"])
+        session.begin(Path(b"s@x"), [Path(b"a@y")])
         answers(session, OK + OK + b"354 go\r\n")
         session.send_message(b"x\n")
         session.end_message()
@@ -173,28 +173,32 @@ def test_one_session_carries_many_transactions() -> None:
     assert session.data_to_send().count(b"DATA\r\n") == 3
 
 
-def test_a_transaction_that_came_to_nothing_is_reset() -> None:
+def test_a_transaction_that_came_to_nothing_is_reset_before_the_next() -> None:
     session = idle_session()
+    session.begin(Path(b"s@x"), [Path(b"a@y")])
+    answers(session, OK + b"550 no\r\n")
+    session.data_to_send()
+    assert (session.idle, session.needs_reset) == (True, True)
 
-    session.reset()
+    session.begin(Path(b"t@x"), [Path(b"b@y")])
 
-    assert (session.data_to_send(), session.idle) == (b"RSET\r\n", False)
+    assert session.data_to_send() == b"RSET\r\n"
     assert phases(session, OK) == [(Phase.RESET, True)]
-    assert session.idle
+    assert session.data_to_send() == b"MAIL FROM:<t@x>\r\n"
 
 
 def test_nothing_begins_after_421() -> None:
     session = idle_session()
-    session.begin(b"s@x", [b"a@y"])
+    session.begin(Path(b"s@x"), [Path(b"a@y")])
     answers(session, b"421 bye\r\n")
 
     with pytest.raises(RuntimeError):
-        session.begin(b"s@x", [b"a@y"])
+        session.begin(Path(b"s@x"), [Path(b"a@y")])
 
 
 def test_quit_is_said_only_where_it_is_a_command() -> None:
     idle, busy = idle_session(), idle_session(PIPELINING)
-    busy.begin(b"s@x", [b"a@y"])
+    busy.begin(Path(b"s@x"), [Path(b"a@y")])
     busy.data_to_send()
 
     idle.quit()
@@ -205,7 +209,7 @@ def test_quit_is_said_only_where_it_is_a_command() -> None:
 
 def test_a_message_without_end_is_not_ended() -> None:
     session = idle_session()
-    session.begin(b"s@x", [b"a@y"])
+    session.begin(Path(b"s@x"), [Path(b"a@y")])
     answers(session, OK + OK + b"354 go\r\n")
     session.send_message(b"x")
 
@@ -226,4 +230,4 @@ def test_no_address_becomes_a_command(address: bytes) -> None:
     session = idle_session()
 
     with pytest.raises(ValueError, match="one line"):
-        session.begin(address, [b"a@y"])
+        session.begin(Path(address), [Path(b"a@y")])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyqmail.control.files import ControlError
-from pyqmail.reception.senders import SenderTable
+from pyqmail.control.senders import SenderTable
 
 if TYPE_CHECKING:
     from pathlib import Path
