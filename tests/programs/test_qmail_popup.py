@@ -299,6 +299,18 @@ def test_the_front_is_qmaild_the_porter_root_and_the_session_the_user(server: Po
     }
 
 
+@pytest.mark.root
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: processes become other users")
+def test_who_says_a_user_means_every_process(launchers: str) -> None:
+    chain = ["sh", "-c", "cat <&3 >/dev/null; id -u"]
+    with PopServer(launchers, chain=chain, options=("-u", "4321", "-g", "4321")) as server:
+        users = processes_of(server)
+        said = server.ask(login_commands())
+
+    assert set(users.values()) == {"4321"}
+    assert said.endswith(b"+OK \r\n4321\n")
+
+
 def session_pids(server: PopServer) -> list[int]:
     """Return the sessions that are open."""
     found = []

@@ -66,13 +66,14 @@ def application(arguments: Sequence[bytes], _compose: object) -> Application:
     from pyqmail.retrieval.login import Services, serve  # noqa: PLC0415
     from pyqmail.system.accounts import drop_to  # noqa: PLC0415
     from pyqmail.system.tls import Certificates  # noqa: PLC0415
-    from pyqmail.ucspi.application import current_number  # noqa: PLC0415
+    from pyqmail.ucspi.application import current_number, give_up_rights  # noqa: PLC0415
     from pyqmail.ucspi.carrying import carry_between  # noqa: PLC0415
 
     host, *program = arguments or (b"",)
     if not program:
         raise PermanentFailure(b"usage: qmail-popup hostname subprogram")
     home = home_of(os.environb)
+    give_up_rights()  # who says -u means all of this
     roles = leave_root(home)
     is_root = os.geteuid() == 0
     gate = start_porter(_plan(home, program, os.environb, trusts_front=not is_root))

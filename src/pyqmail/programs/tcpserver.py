@@ -11,6 +11,7 @@ import asyncio
 import os
 import resource
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.errors import PERMANENT, SUCCESS, TRANSIENT, PermanentFailure, TransientFailure
@@ -22,6 +23,7 @@ from pyqmail.system.dns import DnsResolver, servers_in
 from pyqmail.system.errnos import error_text
 from pyqmail.system.processes import set_title
 from pyqmail.ucspi import listening
+from pyqmail.ucspi.application import set_way_down
 from pyqmail.ucspi.connection import Treatment
 from pyqmail.ucspi.log import ERRORS, EVERYTHING, SILENT, Log
 from pyqmail.ucspi.lookups import addresses_of, port_of
@@ -108,9 +110,11 @@ def _serve(
         zone=settings.zone,
     )
     _raise_limit_of_descriptors(settings.limit)
-    # An application may have to keep something that only root can get.
+    # An application may have to keep something that only root can get; or give it up sooner.
+    drop_rights = cache(lambda: _drop_rights(settings))
+    set_way_down(drop_rights)
     plan = _plan(settings, program, dict(environ))
-    _drop_rights(settings)
+    drop_rights()
     set_title(" ".join(map(os.fsdecode, [b"tcpserver", host, port, *program])))
     if settings.says_port:
         os.write(1, b"%d\n" % listener.getsockname()[1])

@@ -39,8 +39,24 @@ Application = Callable[[Environment, ServerStream], Awaitable[int]]
 # Makes the application of the rest of a chain of programs, for the program before it.
 Compose = Callable[[Sequence[bytes]], Application]
 
+# How the process becomes the user that it was told to become.
+_WAY_DOWN: Final[ContextVar[Callable[[], None]]] = ContextVar("way down")
+
 # The number of the connection in the log: a process number, or one like it.
 _NUMBER: Final[ContextVar[int]] = ContextVar("number")
+
+
+def set_way_down(way: Callable[[], None]) -> None:
+    """Say what `give_up_rights()` does."""
+    _WAY_DOWN.set(way)
+
+
+def give_up_rights() -> None:
+    """Become the user of tcpserver's `-u` and `-g` now, not after `application()` has returned.
+
+    For an application that starts processes which must not have more. Without `-u` nothing happens.
+    """
+    _WAY_DOWN.get(lambda: None)()
 
 
 def set_number(number: int) -> None:
