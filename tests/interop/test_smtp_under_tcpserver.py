@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import smtplib
+import ssl
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiosmtplib
@@ -20,7 +22,6 @@ from tests.support.unpacked import environ, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [
     pytest.mark.process,
@@ -161,6 +162,28 @@ def test_aiosmtplib_sends(site: Site, *, implicit: bool) -> None:
     asyncio.run(send())
 
     assert_sent(site, b"ESMTPSA")
+
+
+def certificate_of(port: int, context: ssl.SSLContext) -> bytes:
+    with smtplib.SMTP("127.0.0.1", port) as client:
+        client.starttls(context=context)
+        assert isinstance(client.sock, ssl.SSLSocket)
+        return client.sock.getpeercert(binary_form=True) or b""
+
+
+def test_a_new_certificate_serves_the_next_session_and_the_old_one_goes_on(site: Site) -> None:
+    port, authority = site.doors.smtp.port, site.doors.authority
+    pid = site.doors.smtp.worker()
+    before = certificate_of(port, authority.context())
+    with smtplib.SMTP("127.0.0.1", port) as old:
+        old.starttls(context=authority.context())
+
+        authority.issue(Path(site.home.path, "control"))
+        after = certificate_of(port, authority.context())
+
+        assert old.noop()[0] == 250
+    assert before != after
+    assert site.doors.smtp.worker() == pid  # nobody was restarted
 
 
 # Everybody else's.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shlex
 import signal
 import smtplib
 import subprocess
@@ -85,6 +86,13 @@ def session(server: TcpServer) -> Iterator[smtplib.SMTP]:
     with smtplib.SMTP("127.0.0.1", server.port, timeout=PATIENCE) as client:
         client.starttls(context=context)
         yield client
+
+
+def lines_of_the_manual() -> dict[str, list[str]]:
+    """Return the command lines for users in the examples of qmail-smtpd(8), by their ports."""
+    page = Path(__file__).parents[2] / "docs/man/qmail-smtpd.8.md"
+    lines = [shlex.split(line) for line in page.read_text().splitlines() if "SMTPAUTH='!'" in line]
+    return {line[line.index("0") + 1]: line for line in lines if "tcpserver" in line}
 
 
 def answer(client: smtplib.SMTP, name: str, password: str) -> int:
@@ -204,3 +212,33 @@ def test_a_certificate_that_qmaild_may_not_read_is_not_used_and_the_log_says_so(
             client.ehlo()
             assert not client.has_extn("starttls")
         server.wait_for("TLS and AUTH not available: control/servercert.pem: Permission denied")
+
+
+@pytest.mark.parametrize("port", ["587", "465"])
+def test_the_command_lines_of_the_manual_serve_users(
+    home: LoginHome, programs: str, port: str
+) -> None:
+    _, *words = lines_of_the_manual()[port]
+    begin, end = words.index("tcpserver"), words.index("0")
+    environ = dict(word.split("=", 1) for word in words[:begin])
+    roles = {"UID": "qmaild", "GID": "nofiles"}
+    options = [roles.get(word, word) for word in words[begin + 1 : end]]
+    chain = words[end + 2 :]
+
+    environ["QMAILHOME"] = home.path
+    server = TcpServer(f"{programs}/tcpserver", Path(home.path).parent, environ)
+    with running(server):
+        server.start(["-RHl0", *options], chain)
+        client: smtplib.SMTP
+        if port == "465":
+            context = AUTHORITY.context()
+            client = smtplib.SMTP_SSL("127.0.0.1", server.port, timeout=PATIENCE, context=context)
+        else:
+            client = smtplib.SMTP("127.0.0.1", server.port, timeout=PATIENCE)
+            client.starttls(context=AUTHORITY.context())
+        with client:
+            client.ehlo()
+            assert client.mail("joe@example.org")[0] == 530
+            assert client.login("joe", "battery")[0] == 235
+            assert client.mail("joe@example.org")[0] == 250
+            assert client.rcpt("far@example.net")[0] == 250

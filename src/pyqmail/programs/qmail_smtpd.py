@@ -17,6 +17,7 @@ from pyqmail.control.roles import roles_of
 from pyqmail.programs.recipient_check import recipient_check
 from pyqmail.programs.run import home_of, run
 from pyqmail.queue.async_client import AsyncQueue
+from pyqmail.reception.settings import SettingsReader
 from pyqmail.reception.smtp import CERTIFICATE, Services, serve
 from pyqmail.system.streams import DescriptorStream
 from pyqmail.system.tls import Certificates, SecurableStream
@@ -111,6 +112,7 @@ class Home:
             certificates=Certificates(os.path.join(home, CERTIFICATE), tell_of_certificate),
             host=arguments[0] if arguments else b"",
             log=log,
+            read_settings=SettingsReader().read,
         )
 
     async def serve(self, environ: Mapping[bytes, bytes], stream: ServerStream) -> int:

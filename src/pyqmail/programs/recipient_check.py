@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 from pyqmail.control.launchers import is_ours
 from pyqmail.control.roles import roles_of
 from pyqmail.delivery import dotqmail
-from pyqmail.delivery.users import find_owner
-from pyqmail.errors import TransientFailure
+from pyqmail.delivery.users import find_assigned, find_owner
+from pyqmail.errors import Failure, TransientFailure
 from pyqmail.send.configuration import read_routing
 from pyqmail.system.errnos import is_temporary
 
@@ -39,6 +39,8 @@ def recipient_check(home: str) -> Callable[[bytes], Awaitable[bool]]:
     check = RecipientCheck(home)
 
     async def exists(forward_path: bytes) -> bool:
+        if check.surely_exists(forward_path):
+            return True
         try:
             async with asyncio.timeout(PATIENCE):
                 return await asyncio.to_thread(check.may_exist, forward_path)
@@ -55,6 +57,24 @@ class RecipientCheck:
         self._home = home
         self._known: _Knowledge | None = None
 
+    def surely_exists(self, forward_path: bytes) -> bool:
+        """Ask whether it is known already, or from users/cdb alone, that a recipient exists.
+
+        That waits for nobody, and most recipients are users: a thread for each would cost more
+        than all the rest.
+        """
+        known = self._known
+        if known is None or not known.is_fresh:
+            return False
+        recipient = known.routing.route(forward_path)
+        if recipient.channel != "local" or not known.is_ours:
+            return True
+        try:
+            owner = find_assigned(self._home, recipient.address.rpartition(b"@")[0])
+        except Failure:
+            return False  # may_exist() will say what is wrong
+        return owner is not None and not owner.dash
+
     def may_exist(self, forward_path: bytes) -> bool:
         """Ask whether a delivery to `forward_path` would find instructions. Raises Failure.
 
@@ -69,10 +89,9 @@ class RecipientCheck:
         return not owner.dash or has_instructions(owner)
 
     def _look(self) -> _Knowledge:
-        now = time.monotonic()
-        if self._known is None or now - self._known.since > MAX_AGE:
+        if self._known is None or not self._known.is_fresh:
             self._known = _Knowledge(
-                since=now,
+                since=time.monotonic(),
                 routing=read_routing(self._home),
                 roles=roles_of(self._home),
                 is_ours=all(is_ours(self._home, name) for name in PROGRAMS),
@@ -88,6 +107,11 @@ class _Knowledge:
     routing: Routing
     roles: Roles
     is_ours: bool
+
+    @property
+    def is_fresh(self) -> bool:
+        """Can it still be relied on?"""
+        return time.monotonic() - self.since <= MAX_AGE
 
 
 def has_instructions(owner: Assignment) -> bool:

@@ -28,10 +28,12 @@ from pyqmail.system import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Final
 
     from pyqmail.control.roles import Roles
+
+    SyncAll = Callable[[Sequence[int], Iterable[str]], None]
 
 # Bytes of a message, and of an envelope, that are kept in memory before a
 # file is made. Most messages are smaller, so most clients that go away
@@ -233,12 +235,14 @@ class FileDraft:
 class FileIntake:
     """The way into the queue directory of one home.
 
-    The process must be the owner of the queue, and its umask 033 or less.
+    The process must be the owner of the queue, and its umask 033 or less. `sync_all` is
+    `files.sync_all()`, or another way to do the same.
     """
 
-    __slots__ = ("_queue", "_roles")
+    __slots__ = ("_queue", "_roles", "_sync_all")
 
-    def __init__(self, home: str, roles: Roles) -> None:
+    def __init__(self, home: str, roles: Roles, sync_all: SyncAll = files.sync_all) -> None:
+        self._sync_all = sync_all
         self._queue = layout.queue_directory(home)
         self._roles = roles
 
@@ -263,7 +267,7 @@ class FileIntake:
         descriptors = [number for draft in drafts for number in draft.descriptors()]
         directories = sorted({path for draft in drafts for path in draft.directories()})
         try:
-            files.sync_all(descriptors, directories)
+            self._sync_all(descriptors, directories)
         except OSError as error:
             # After a failed sync the kernel forgets what it could not write,
             # and a second one would succeed. So none of these files is kept.

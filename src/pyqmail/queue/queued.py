@@ -29,6 +29,7 @@ from pyqmail.system import files
 from pyqmail.system.descriptors import ShortPath, peer_of
 from pyqmail.system.errnos import error_text
 from pyqmail.system.locks import try_lock
+from pyqmail.system.syncing import Syncer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,10 +185,12 @@ def run_queued(home: str) -> int:
     roles = roles_of(home)
     lock = _lock(home)
     listener = _listen(home, 0o600 if roles.private else 0o666)
+    syncer = Syncer()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(FileIntake(home, roles), listener))
+            runner.run(_serve(FileIntake(home, roles, syncer.sync_all), listener))
     finally:
+        syncer.close()
         listener.close()
         files.discard(socket_path(home))
         os.close(lock)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
@@ -13,6 +15,8 @@ from pyqmail.reception.relaying import AddressList, RelayDomains
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    _State = frozenset[tuple[str, int, int, int, int]]
+
 DEFAULT_TIMEOUT: Final = 1200  # seconds; qmail-smtpd(8)
 # RFC 5321 §4.5.3.1.8 wants 100. If all are as long as they may be, these take 9 MB.
 MAX_RECIPIENTS: Final = 10000
@@ -20,6 +24,11 @@ DEFAULT_MAX_ERRORS: Final = 100  # a good client with a list of dead addresses h
 DEFAULT_MAX_JUNK: Final = 1000
 DEFAULT_TARPIT_DELAY: Final = 5  # seconds
 _MAX_DIGITS: Final = 20
+
+# Variables that settings depend on beside the files; as many combinations as rules have.
+_VARIABLES: Final = (b"DATABYTES", b"TARPITCOUNT", b"TARPITDELAY", b"SMTPAUTH")
+_MOST_KNOWN: Final = 100
+_RECENTLY: Final = 2 * 10**9  # nanoseconds; clocks of file systems tick some hundred times a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +125,47 @@ class Settings:
             limits=Limits.read(home, environ),
             trust=Trust.read(home, environ),
         )
+
+
+class SettingsReader:
+    """The settings of one home for the sessions of one process, read when they have changed.
+
+    What is known of the files is looked at for each session, which costs a fifth of reading
+    them. Where one has changed a moment ago nothing is remembered: another change could follow
+    that its time does not show.
+    """
+
+    def __init__(self) -> None:
+        self._state: _State | None = None
+        self._known: dict[tuple[bytes | None, ...], Settings] = {}
+
+    def read(self, home: str, environ: Mapping[bytes, bytes]) -> Settings:
+        """Return what `Settings.read()` would return now. Raises ControlError."""
+        state = _state_of(os.path.join(home, "control"))
+        if state is None:
+            return Settings.read(home, environ)
+        variables = tuple(environ.get(name) for name in _VARIABLES)
+        if state != self._state or len(self._known) >= _MOST_KNOWN:
+            self._state, self._known = state, {}
+        if variables not in self._known:
+            self._known[variables] = Settings.read(home, environ)
+        return self._known[variables]
+
+
+def _state_of(folder: str) -> _State | None:
+    """Return what tells whether any file in a folder has changed; None if that is not sure."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [(entry.name, entry.stat()) for entry in entries]
+    except OSError:  # a link that leads nowhere, perhaps
+        return None
+    settled = time.time_ns() - _RECENTLY
+    if any(not 0 < status.st_ctime_ns < settled for _, status in found):
+        return None
+    return frozenset(
+        (name, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        for name, status in found
+    )
 
 
 def read_max_size(home: str, environ: Mapping[bytes, bytes]) -> int | None:

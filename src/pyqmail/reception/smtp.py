@@ -78,6 +78,7 @@ class Services:
     host: bytes = b""
     certificates: Certificates | None = None
     log: Callable[[bytes], None] | None = None
+    read_settings: Callable[[str, Mapping[bytes, bytes]], Settings] = Settings.read
 
     def tell(self, text: bytes) -> None:
         """Write a line into the log, if there is one."""
@@ -95,7 +96,7 @@ async def serve(
     """Hold one session and return its exit status."""
     session = _Session(environ, stream, queue, services)
     try:
-        return await session.hold(Settings.read(home, environ))
+        return await session.hold(services.read_settings(home, environ))
     except ControlError as error:
         services.tell(error.text)
         return await session.give_up(replies.NO_CONTROLS)
@@ -130,6 +131,7 @@ class _Session:
         self._hello: bytes | None = None  # what the client calls itself, if that says more
         self._authentication: Authentication | None = None
         self._may_start_tls = False
+        self._keeps_wishes = queue.keeps_additions(environ)
         self._incoming: IncomingMessage | None = None
         self._refusal: Reply | None = None  # of a message in chunks, once all of it is here
         self._exit_status = FAILURE
@@ -245,7 +247,7 @@ class _Session:
             self._environ,
             login=self._login,
             exists=self._services.recipient_exists,
-            keeps_wishes=self._queue.keeps_additions(self._environ),
+            keeps_wishes=self._keeps_wishes,
         )
 
     @property
@@ -340,7 +342,7 @@ class _Session:
         if self._settings.internationalized:
             offers.append(b"SMTPUTF8")
         offers.append(b"CHUNKING")
-        if self._queue.keeps_additions(self._environ):
+        if self._keeps_wishes:
             offers.append(b"DSN")
         if self._may_start_tls:
             offers.append(b"STARTTLS")

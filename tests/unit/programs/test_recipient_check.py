@@ -127,3 +127,57 @@ def test_what_control_files_say_is_read_again(home: Path, monkeypatch: pytest.Mo
     (home / "control/locals").write_text("")
 
     assert check.may_exist(b"nobody@example.org")
+
+
+@pytest.mark.parametrize(
+    ("address", "known"),
+    [
+        (b"joe@example.org", True),
+        (b"nobody@example.com", True),
+        (b"joe-list@example.org", False),  # .qmail files have to be looked for
+        (b"nobody@example.org", False),
+    ],
+)
+def test_a_user_is_known_without_a_thread_as_long_as_the_rules_are_fresh(
+    home: Path,
+    address: bytes,
+    known: bool,  # noqa: FBT001
+) -> None:
+    check = RecipientCheck(str(home))
+    assert not check.surely_exists(address)  # nothing is known of the home yet
+
+    check.may_exist(b"joe@example.org")
+
+    assert check.surely_exists(address) == known
+    assert check.may_exist(address) or not known
+
+
+def test_what_is_no_longer_fresh_is_not_relied_on(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = RecipientCheck(str(home))
+    check.may_exist(b"joe@example.org")
+
+    monkeypatch.setattr(module, "MAX_AGE", -1)
+
+    assert not check.surely_exists(b"joe@example.org")
+
+
+def test_a_user_who_is_no_more_is_not_known_either(home: Path) -> None:
+    check = RecipientCheck(str(home))
+    check.may_exist(b"joe@example.org")
+
+    write_cdb(f"{home}/users/cdb", parse_assign(f"+:ann:1001:1001:{home}/ann:-::\n.\n".encode()))
+
+    assert not check.surely_exists(b"joe@example.org")
+    assert not check.may_exist(b"joe@example.org")
+
+
+def test_a_damaged_database_makes_nobody_sure(home: Path) -> None:
+    check = RecipientCheck(str(home))
+    check.may_exist(b"joe@example.org")
+
+    (home / "users/cdb").unlink()
+    (home / "users/cdb").write_bytes(b"x")
+
+    assert not check.surely_exists(b"joe@example.org")

@@ -1,0 +1,47 @@
+"""Many files made durable at once, by a few threads."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any, Final
+
+from pyqmail.system import files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+# Where a disk is shared, each fsync waits for what others have begun; those that wait together
+# are served together. Measured on ext4 while others wrote, 8 messages of 1 kB (16 files): one
+# thread 45 ms, two 23, four 9, eight 9. On a quiet disk, 64 messages take as long with four.
+_THREADS: Final = 4
+
+
+class Syncer:
+    """Does what `files.sync_all()` does, in less time and for more of the processor's.
+
+    For a process that lives long. `close()` it.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_THREADS, "sync")
+
+    def sync_all(self, descriptors: Sequence[int], directories: Iterable[str]) -> None:
+        """Return when the open files and the names in `directories` survive a power cut.
+
+        On OSError nothing is known of any of them; but nobody uses them any more.
+        """
+        for descriptor in descriptors:
+            # The kernel begins to write all of them.
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        self._each(files.sync, descriptors)
+        self._each(files.sync_directory, directories)
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._threads.shutdown()
+
+    def _each(self, sync: Callable[[Any], None], things: Iterable[object]) -> None:
+        done, _ = wait([self._threads.submit(sync, thing) for thing in things])
+        for future in done:
+            future.result()  # raises what went wrong

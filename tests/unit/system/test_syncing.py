@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import errno
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.support.disk import failing, recorded
+
+from pyqmail.system import files
+from pyqmail.system.syncing import Syncer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def syncer() -> Iterator[Syncer]:
+    made = Syncer()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def descriptors(tmp_path: Path) -> Iterator[list[int]]:
+    with ExitStack() as stack:
+        files = [stack.enter_context((tmp_path / f"{n}").open("w")) for n in range(10)]
+        yield [file.fileno() for file in files]
+
+
+def test_every_file_and_every_directory_is_synced_once(
+    syncer: Syncer, descriptors: list[int], tmp_path: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    folders = [str(tmp_path), str(tmp_path / "folder")]
+
+    with recorded() as calls:
+        syncer.sync_all(descriptors, folders)
+
+    synced = [argument for name, argument, *_ in calls if name == "sync"]
+    assert sorted(synced) == sorted(descriptors)
+    assert sorted(argument for name, argument, *_ in calls if name != "sync") == folders
+
+
+@pytest.mark.parametrize("step", [0, 4, 9])
+def test_one_that_fails_is_told_of_and_the_next_ones_are_not(
+    syncer: Syncer, descriptors: list[int], tmp_path: Path, step: int
+) -> None:
+    with (
+        failing(errno.EIO, step, on="sync"),
+        pytest.raises(OSError, match="Input/output error"),
+    ):
+        syncer.sync_all(descriptors, [str(tmp_path)])
+
+    with recorded() as calls:
+        syncer.sync_all(descriptors, [])
+    assert len(calls) == len(descriptors)
+
+
+def test_one_that_fails_is_told_of_when_all_have_ended(
+    syncer: Syncer, descriptors: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+
+    def sync(descriptor: int) -> None:
+        if descriptor == descriptors[0]:
+            raise OSError(errno.EIO, "first")
+        time.sleep(0.01)
+        ended.append(descriptor)
+
+    monkeypatch.setattr(files, "sync", sync)
+
+    with pytest.raises(OSError, match="first"):
+        syncer.sync_all(descriptors, [])
+
+    assert sorted(ended) == sorted(descriptors[1:])
+
+
+def test_nothing_is_synced_where_there_is_nothing(syncer: Syncer) -> None:
+    with recorded() as calls:
+        syncer.sync_all([], [])
+
+    assert calls == []
