@@ -28,6 +28,7 @@ from pyqmail.delivery.security import Security, find_security, is_named
         (b"2001:DB8:0:0:0:0:0:1", b"[2001:db8::1]", True),
         (b"2001:DB8:0:0:0:0:0:1", b"[IPv6:2001:db8::1]", True),
         (b"xn--bcher-kva.example", "bücher.example".encode(), True),
+        (b"mx.xn--bcher-kva.example", ".bücher.example".encode(), True),
         (b"*.xn--bcher-kva.example", "mx.bücher.example".encode(), True),
     ],
 )
