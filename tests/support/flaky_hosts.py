@@ -26,6 +26,8 @@ class FlakyHosts:
         self.transactions: list[tuple[bytes, list[bytes]]] = []
         self.sessions = 0
         self.most_recipients = 1000  # in one transaction; the others hear 452
+        self.slowness: float = 0  # seconds before the greeting
+        self.patience: float | None = None  # seconds with a guest who says nothing
         self._tasks: set[asyncio.Task[None]] = set()
         self._servers: list[asyncio.Server] = []
 
@@ -52,7 +54,7 @@ class FlakyHosts:
         self._tasks.add(task)
         self.sessions += 1
         try:
-            with suppress(OSError, EOFError, asyncio.CancelledError):
+            with suppress(OSError, EOFError, TimeoutError, asyncio.CancelledError):
                 await self._session(reader, writer)
         finally:
             self._tasks.discard(task)
@@ -60,8 +62,9 @@ class FlakyHosts:
 
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         recipients: list[bytes] = []
+        await asyncio.sleep(self.slowness)
         await self._answer(writer, b"220 far\r\n")
-        while line := await reader.readline():
+        while line := await asyncio.wait_for(reader.readline(), self.patience):
             match line[:4].upper():
                 case b"EHLO":
                     offer = b"250-far\r\n250 PIPELINING\r\n" if self._pipelining else b"250 far\r\n"
