@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import re
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -137,3 +138,59 @@ def test_a_letter_leaves_a_private_home_and_a_refused_one_comes_back() -> None:
     assert server.seen[1] == "RCPT TO:<ann@far.example>\r\n"
     assert server.seen[3].endswith("\r\n\r\nhall\xc3\xa5\r\n.\r\n")
     assert b"127.0.0.2 does not like recipient.\nRemote host said: 550 no bob\n" in bounce
+
+
+def submit(home: PrivateHome, *lines: str) -> None:
+    """Say an envelope to qmail-smtpd as who may relay, and give it a message."""
+    said = [*lines, "DATA", "Subject: x", "", "hello", ".", "QUIT"]
+    wire = "".join(line + "\r\n" for line in said).encode()
+    answer = home.run("qmail-smtpd", text=wire, RELAYCLIENT="")
+    assert answer.stdout.count(b"\r\n250 ok") == len(lines) + 1, answer
+
+
+@pytest.mark.skipif(private_home.why_not() is not None, reason=str(private_home.why_not()))
+def test_what_a_sender_wishes_goes_with_the_message_at_every_attempt() -> None:
+    replies = {**REPLIES, "HELO": "250-far\r\n250 DSN\r\n", "RCPT": ["451 later\r\n", "250 ok\r\n"]}
+    server = ScriptedServer({"greet": "220 far\r\n", "replies": replies}, ADDRESS)
+    with PrivateHome("aku") as home:
+        home.write("control/smtproutes", f"far.example:{ADDRESS}:{server.port}\n")
+        home.start()
+        submit(
+            home,
+            "MAIL FROM:<aku@mail.example.org> RET=HDRS ENVID=one",
+            "RCPT TO:<ann@far.example> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;Ann@far.example",
+        )
+        home.wait(lambda: len(server.seen) == 2, "no first attempt")
+        home.wait(lambda: "deferral" in home.log(), "no deferral")
+        os.kill(home.pid, signal.SIGALRM)
+        home.wait_until_empty()
+        notices = home.mail("aku")
+    server.stop()
+
+    (sender,) = {line for line in server.seen if line.startswith("MAIL")}
+    (recipient,) = {line for line in server.seen if line.startswith("RCPT")}
+    assert sender == "MAIL FROM:<aku@mail.example.org> RET=HDRS ENVID=one\r\n"
+    assert recipient == (
+        "RCPT TO:<ann@far.example> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;Ann@far.example\r\n"
+    )
+    assert notices == []
+
+
+@pytest.mark.skipif(private_home.why_not() is not None, reason=str(private_home.why_not()))
+def test_where_the_next_host_obeys_no_wishes_we_say_that_it_was_relayed() -> None:
+    server = ScriptedServer({"greet": "220 far\r\n", "replies": REPLIES}, ADDRESS)
+    with PrivateHome("aku") as home:
+        home.write("control/smtproutes", f"far.example:{ADDRESS}:{server.port}\n")
+        home.start()
+        submit(
+            home,
+            "MAIL FROM:<aku@mail.example.org>",
+            "RCPT TO:<ann@far.example> NOTIFY=SUCCESS",
+        )
+        home.wait_until_empty()
+        home.wait(lambda: bool(home.mail("aku")), "no notice came")
+        (notice,) = home.mail("aku")
+    server.stop()
+
+    assert b"\nAction: relayed\n" in notice
+    assert "RCPT TO:<ann@far.example>\r\n" in server.seen

@@ -125,3 +125,22 @@ def test_wishes_survive_a_restart(home: PrivateHome) -> None:
     home.wait_until_empty()
 
     assert home.mail("kamu") == []
+
+
+def test_who_asked_to_hear_of_success_hears_of_it(home: PrivateHome) -> None:
+    home.write("home/aku/.qmail-on", f"&kamu@{HOST}\n")
+    first, *rest = message(f"<aku@{HOST}> NOTIFY=SUCCESS", f"<aku-on@{HOST}> NOTIFY=SUCCESS")
+
+    say(home, first + " ENVID=one", *rest)
+    home.wait(lambda: len(home.mail("kamu")) == 3, "two notices and the forwarded message")
+    home.wait_until_empty()
+
+    notices = [mail for mail in home.mail("kamu") if b"multipart/report" in mail]
+    fields = [message_from_bytes(notice).get_payload()[1].get_payload() for notice in notices]
+    assert {(about["Final-Recipient"], about["Action"]) for _, about in fields} == {
+        (f"rfc822; aku@{HOST}", "delivered"),
+        (f"rfc822; aku-on@{HOST}", "relayed"),
+    }
+    assert {whole["Original-Envelope-Id"] for whole, _ in fields} == {"one"}
+    assert not any(b"secret text" in notice for notice in notices)
+    assert len(home.mail("aku")) == 1

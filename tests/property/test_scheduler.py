@@ -14,6 +14,7 @@ from pyqmail.control.maps import ColonMap, ConstantMap
 from pyqmail.queue.store import CHANNELS
 from pyqmail.send import events
 from pyqmail.send.routing import Routing
+from pyqmail.send.schedule import DELAY_NOTICE
 
 ALL_LOCAL = Routing(ConstantMap([b"here", b"far"]), ColonMap([]), ConstantMap([]), b"here")
 
@@ -32,7 +33,8 @@ def disturb(world: World, chance: random.Random) -> None:
         ]
     )
     if what == "inject":
-        world.inject(*paths(chance, chance.randrange(5)))
+        notices = chance.choice([frozenset[bytes](), frozenset({b"SUCCESS", b"DELAY"})])
+        world.inject(*paths(chance, chance.randrange(5)), notices=notices)
     elif what == "big":
         world.inject(*paths(chance, chance.randrange(90, 350)))
     elif what == "crash":
@@ -92,6 +94,52 @@ def test_the_queue_is_empty_in_the_end(seed: int) -> None:
     assert world.lost_recipients() == []
     assert world.disk == {}
     assert world.core.messages == {}
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_who_asked_to_hear_of_success_hears_of_each_whatever_happens(seed: int) -> None:
+    chance = random.Random(seed)
+    world = World(seed, trouble=0.1, letters=b"KKKZ")
+    wanted = frozenset({b"SUCCESS"})
+    injected = set()
+    for _ in range(15):
+        number = world.inject(*paths(chance, chance.choice([0, 1, 3, 120])), notices=wanted)
+        injected.add(world.disk[number].identity)
+        what = chance.choice([world.crash, world.cut_power, None])
+        world.run(chance.choice([0, 0.003, 0.02, 0.5, 5, 500]))
+        if what is not None:
+            what()
+
+    world.run(15 * 86400)
+
+    for identity, delivered in world.delivered.items():
+        told = {recipient for _, recipient in world.told.get(identity, ())}
+        assert told == (set(delivered) if identity in injected else set())
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_without_trouble_delay_is_told_once_and_only_of_the_late(seed: int) -> None:
+    chance = random.Random(seed)
+    world = World(seed, letters=b"ZZZZZZZZZK")
+    # Not both: who ends qmail-send right after ALRM makes it forget when the next time was.
+    restarts = chance.random() < 0.5
+    for _ in range(10):
+        world.inject(*paths(chance, chance.choice([1, 3, 120])), notices=frozenset({b"DELAY"}))
+        world.run(chance.choice([0.02, 500, 5000]))
+        if restarts:
+            end_and_start(world, events.ExitRequested())
+        else:
+            world.tell(events.RetryRequested())
+
+    world.run(8 * 86400)
+
+    late = {path for moment, path in world.started if moment > 1_000_000 + DELAY_NOTICE}
+    for told in world.told.values():
+        assert len(told) == len(set(told))
+        assert {what for what, _ in told} == {b"delayed"}
+        assert {recipient for _, recipient in told} <= late
 
 
 @pytest.mark.parametrize("letters", [b"K", b"D", b"Z"])

@@ -46,6 +46,7 @@ class Stored:
     channels: set[Channel] = field(default_factory=set)
     retry: dict[Channel, int] = field(default_factory=dict)
     notes: list[bytes] = field(default_factory=list)
+    notices: frozenset[bytes] = frozenset()  # what the sender wants to be told of everybody
     lacks_marks: bool = False  # somebody was delivered to, and the mark could not be written
 
 
@@ -75,6 +76,9 @@ class World:
         self.routing = routing
         self.bounces_are_mail = bounces_are_mail  # and may bounce in turn
         self.bounces_hang = False
+        self.notices_hang = False
+        self.notices_fail = False
+        self.on_tell: Callable[[events.Tell], object] = lambda _: None
         self.broken_envelopes: set[int] = set()
         self.steps_to_live: int | None = None  # changes of the disk until a crash
         self.crashes = 0
@@ -82,6 +86,7 @@ class World:
         self.accepted: dict[int, list[bytes]] = {}
         self.delivered: dict[int, list[bytes]] = {}
         self.bounced: dict[int, bytes] = {}
+        self.told: dict[int, list[tuple[bytes, bytes]]] = {}  # what, and of whom
         self.log: list[bytes] = []
         self.started: list[tuple[float, bytes]] = []
         self.settles = 0
@@ -105,6 +110,7 @@ class World:
             events.RecordFailure: self._do_record_failure,
             events.FinishChannel: self._do_finish_channel,
             events.Bounce: self._do_bounce,
+            events.Tell: self._do_tell,
             events.Remove: self._do_remove,
             events.SetRetryTime: self._do_set_retry_time,
             events.Survey: self._do_survey,
@@ -115,9 +121,15 @@ class World:
 
     # What the outside does.
 
-    def inject(self, *forward_paths: bytes, reverse_path: bytes = b"s@far") -> int:
+    def inject(
+        self,
+        *forward_paths: bytes,
+        reverse_path: bytes = b"s@far",
+        notices: frozenset[bytes] = frozenset(),
+    ) -> int:
         """Accept a message durably, and pull the trigger."""
         number = self._accept(list(forward_paths), reverse_path)
+        self.disk[number].notices = notices
         self.tell(events.Arrived())
         return number
 
@@ -260,7 +272,8 @@ class World:
         complete = len(paths) == len(stored.forward_paths)
         self._answer(
             events.NewMessage(
-                action.number, 1, stored.identity, stored.reverse_path, 100, paths, complete
+                *(action.number, 1, stored.identity, stored.reverse_path, 100, paths, complete),
+                stored.notices,
             )
         )
 
@@ -315,7 +328,8 @@ class World:
         self.largest_window = max(self.largest_window, len(window))
         settled = Settled(stored.reverse_path, stored.birth, 100) if action.first else None
         complete = not self._iterators[key]
-        self._answer(events.RecipientsRead(*key, settled, window, complete))
+        notices = stored.notices if action.first else frozenset[bytes]()
+        self._answer(events.RecipientsRead(*key, settled, window, complete, notices))
 
     def _do_stop_reading(self, action: events.StopReading) -> None:
         self._iterators.pop((action.number, action.channel), None)
@@ -382,6 +396,19 @@ class World:
         self._unsynced.append(lambda: stored.notes.extend(kept))
         line = b"bounce msg %d qp %d" % (action.number, qp)
         self._answer(events.BounceDone(action.number, line, qp))
+
+    def _do_tell(self, action: events.Tell) -> None:
+        self.on_tell(action)
+        if self.notices_hang:
+            return
+        if self.notices_fail or self._fails():
+            self._answer(events.Told(action, b"warning: x", again=True))
+            return
+        self._change()
+        what = action.action.name, action.recipient
+        self.told.setdefault(self.disk[action.number].identity, []).append(what)
+        self._change()
+        self._answer(events.Told(action, b"notice"))
 
     def _bounce_to(self, stored: Stored) -> int:
         """Accept a bounce as a new message; return its qp."""

@@ -147,13 +147,22 @@ ADDITIONS: Final = (
         "Passwords are looked for in {}.",
         "Passwords are looked for in users; in a system home in shadow, too.",
     ),
+    # Here and below: without a place for what the file holds, a secret.
+    ControlFile(
+        "clientcert.pem", Kind.TEXT, "qmail-remote", "none", "Other hosts are shown a certificate."
+    ),
     ControlFile(
         "defaultdelivery", Kind.TEXT, "qmailctl", "./Mailbox", "The default delivery is {}."
     ),
     _number("maxerrors", "qmail-smtpd", "SMTP sessions end after {} errors; 0: never.", 100),
     _number("maxjunk", "qmail-smtpd", "SMTP sessions end after {} idle commands; 0: never.", 1000),
     _number("maxrcpt", "qmail-smtpd", "SMTP messages have at most {} recipients.", 10000),
-    _line("outgoingip", "qmail-remote", "SMTP client connections come from {}.", "any"),
+    _list(
+        "outgoingip",
+        "qmail-remote",
+        "SMTP client connections come from {}.",
+        "SMTP client connections come from any address.",
+    ),
     _list(
         "proxypeers",
         "qmail-smtpd",
@@ -162,11 +171,27 @@ ADDITIONS: Final = (
     ),
     _number("recipientcheck", "qmail-smtpd", "Unknown recipients are refused: {} (0 is no).", 1),
     _line("resolver", "qmail-remote", "Name server: {}.", "/etc/resolv.conf"),
-    # The sentence has no place for what the file holds: a key.
+    ControlFile(
+        "serverca.pem",
+        Kind.TEXT,
+        "qmail-remote",
+        "none",
+        "Certificates of other hosts are believed if these authorities vouch.",
+    ),
     ControlFile("servercert.pem", Kind.TEXT, "qmail-smtpd", "none", "There is a certificate."),
+    ControlFile(
+        "smtproutes_auth", Kind.TEXT, "qmail-remote", "none", "There are logins for SMTP routes."
+    ),
     _number("smtputf8", "qmail-smtpd", "SMTPUTF8 is offered: {} (0 is no).", 1),
     _number("tarpitcount", "qmail-smtpd", "SMTP recipients are free up to {}; 0: all are.", 0),
     _number("tarpitdelay", "qmail-smtpd", "SMTP recipients beyond them cost {} seconds.", 5),
+    _line("tlsclientciphers", "qmail-remote", "SMTP client ciphers of TLS 1.2 are {}.", "DEFAULT"),
+    _list(
+        "tlspolicy",
+        "qmail-remote",
+        "SMTP client TLS: {}",
+        "The SMTP client speaks TLS where it is offered.",
+    ),
     _line("tlsserverciphers", "qmail-smtpd", "Ciphers of TLS 1.2 are {}.", "DEFAULT"),
     _list(
         "xclientpeers",

@@ -28,6 +28,9 @@ def read_slot_width(home: str, channel: Channel) -> int:
     Both ends ask here. Another program in the place of one of them knows
     one byte only.
     """
-    if not (is_ours(home, "qmail-send") and is_ours(home, _SPAWNERS[channel])):
-        return 1
-    return slot_width(read_concurrency(home, channel))
+    return slot_width(read_concurrency(home, channel)) if both_are_ours(home, channel) else 1
+
+
+def both_are_ours(home: str, channel: Channel) -> bool:
+    """Are qmail-send and the spawner of a channel ours, so that they may say more than others?"""
+    return is_ours(home, "qmail-send") and is_ours(home, _SPAWNERS[channel])

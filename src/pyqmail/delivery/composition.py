@@ -20,7 +20,7 @@ from pyqmail.delivery.remote_texts import (
     international_sender,
     too_large,
 )
-from pyqmail.message.wishes import RecipientWishes, Wishes
+from pyqmail.message.wishes import SUCCESS, RecipientWishes, Wishes
 from pyqmail.protocol.smtp.client import Path
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Composer:
         passed_on = frozenset(
             index
             for index in indices
-            if b"DSN" in self._extensions and envelope.wishes_for(index).hears_of_success
+            if b"DSN" in self._extensions and envelope.wishes_for(index).hears_of(SUCCESS)
         )
         return Composition(Path(sender, parameters), recipients, passed_on)
 

@@ -7,17 +7,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.files import ControlError
+from pyqmail.control.smtproutes import find_relay_of
+from pyqmail.control.smtproutes_auth import find_login
+from pyqmail.control.tlspolicy import Policy
 from pyqmail.delivery.exchangers import find_exchangers, find_relay
-from pyqmail.delivery.logins import find_login
 from pyqmail.delivery.remote_texts import OUT_OF_RESOURCES, UNREADABLE_CONTROL, Undeliverable
-from pyqmail.delivery.routes import find_relay_of
-from pyqmail.delivery.security import Policy, Security, find_security
+from pyqmail.delivery.security import Security, find_security
 from pyqmail.system.interfaces import local_addresses
 
 if TYPE_CHECKING:
+    from pyqmail.control.smtproutes import Relay
+    from pyqmail.control.smtproutes_auth import Login
     from pyqmail.delivery.exchangers import Address
-    from pyqmail.delivery.logins import Login
-    from pyqmail.delivery.routes import Relay, Settings
+    from pyqmail.delivery.routes import Settings
     from pyqmail.system.dns import Resolver
 
 MAX_HOPS: Final = 20  # tried in one delivery; each may cost a time-out

@@ -9,9 +9,10 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
+from pyqmail.control.tlspolicy import Policy
 from pyqmail.delivery.outcome import Outcome
 from pyqmail.delivery.remote_texts import NO_MECHANISM, NO_TLS_OFFERED, quoted
-from pyqmail.delivery.security import Policy, is_named
+from pyqmail.delivery.security import is_named
 from pyqmail.protocol.smtp.client_auth import choose_exchange
 from pyqmail.protocol.smtp.server_reply import MalformedReply
 from pyqmail.system.tls_client import certified_names

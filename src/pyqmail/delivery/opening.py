@@ -7,6 +7,7 @@ import errno
 import time
 from typing import TYPE_CHECKING, Final
 
+from pyqmail.control.tlspolicy import Policy
 from pyqmail.delivery.connection import Connection
 from pyqmail.delivery.hops import SMTPS_PORT
 from pyqmail.delivery.introduction import Introduction, TlsFailed, Unopened
@@ -18,7 +19,6 @@ from pyqmail.delivery.remote_texts import (
     connection_died,
     tls_failed,
 )
-from pyqmail.delivery.security import Policy
 from pyqmail.protocol.smtp.server_reply import MalformedReply
 from pyqmail.system.tls import CertificateError
 from pyqmail.system.tls_client import ClientContexts

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.files import ControlError
+from pyqmail.control.smtproutes import SMTP_PORT
 from pyqmail.delivery.composition import Envelope
 from pyqmail.delivery.destinations import KEEP, LIMIT, Destinations, Unanswered
 from pyqmail.delivery.hops import find_hops
@@ -23,7 +24,7 @@ from pyqmail.delivery.remote_texts import (
     UNREADABLE_CONTROL,
     Undeliverable,
 )
-from pyqmail.delivery.routes import SMTP_PORT, read_settings
+from pyqmail.delivery.routes import read_settings
 from pyqmail.message.wishes import parse_words
 
 if TYPE_CHECKING:

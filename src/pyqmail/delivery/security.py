@@ -1,27 +1,17 @@
-"""How safe a connection must be: control/tlspolicy."""
+"""How safe a connection must be, and whose certificate will do."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING
 
-from pyqmail.control.files import ControlError
+from pyqmail.control.tlspolicy import Policy, Rule, find_rule
 from pyqmail.delivery.exchangers import ascii_name, parse_literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyqmail.control.maps import ColonMap
-
-
-class Policy(Enum):
-    """What a line of control/tlspolicy says."""
-
-    NONE = b"none"  # never TLS
-    MAY = b"may"  # TLS where it is to be had
-    ENCRYPT = b"encrypt"  # TLS, whoever it is that speaks it
-    VERIFY = b"verify"  # TLS, and a certificate that proves who it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +35,15 @@ def find_security(
 ) -> Security:
     """Return what holds for mail to `host`, over `relay` if that is not None. Raises ControlError.
 
-    Keys are looked for as those of smtproutes: for the host, then for the relay, then the
-    empty one.
+    Without names in tlspolicy, a relay must prove that it is what the route
+    calls it, an exchanger that it is of the domain: its own name is only what
+    the DNS said, and anybody may have said it.
     """
+    rule = find_rule(policies, host, relay) or Rule(default)
+    if rule.policy is not Policy.VERIFY:
+        return Security(rule.policy)
     own_names = (relay,) if relay is not None else (host, b"." + host)
-    keys = [*_keys(host), *(_keys(relay) if relay is not None else ()), b""]
-    value = next((policies.get(key) for key in keys if key in policies), None)
-    if value is None:
-        return Security(default, own_names if default is Policy.VERIFY else ())
-    word, *names = value.split(b":")
-    try:
-        policy = Policy(word.strip().lower())
-    except ValueError as error:
-        raise ControlError("control/tlspolicy", None, b"no policy: " + value[:40]) from error
-    if policy is not Policy.VERIFY:
-        return Security(policy)
-    return Security(policy, tuple(names) or own_names)
-
-
-def _keys(host: bytes) -> Sequence[bytes]:
-    dots = [position for position, byte in enumerate(host) if byte == ord(".")]
-    return [host[start:] for start in (0, *dots) if host[start:]]
+    return Security(rule.policy, rule.names or own_names)
 
 
 def is_named(certified: Sequence[bytes], names: Sequence[bytes]) -> bool:

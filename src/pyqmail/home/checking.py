@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.assign import parse_assign
@@ -27,6 +26,8 @@ from pyqmail.control.launchers import LAUNCHER
 from pyqmail.control.maps import ConstantMap
 from pyqmail.control.roles import Roles, roles_of
 from pyqmail.errors import Failure, TransientFailure
+from pyqmail.home.checking_remote import check_remote
+from pyqmail.home.findings import ERROR, WARNING, Finding, finding_of
 from pyqmail.home.launchers import interpreter_of
 from pyqmail.home.setup import ALIASES, FOLDERS
 from pyqmail.login import passwords
@@ -37,24 +38,12 @@ from pyqmail.system import errnos
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ERROR: Final = "error"
-WARNING: Final = "warning"
-
 _OF_PRIVATE_HOMES: Final = ("home", "run")  # in a system home, qmail-start makes the second
 _HIDDEN: Final = "cannot be looked at: run this as root or as the owner"
 _FIELDS_TO_HOME: Final = 4  # of a record of users/cdb: user, uid, gid, home
 _OTHERS: Final = 0o007
 _SOON: Final = 14  # days in which a certificate should be replaced
 _WORLD_WRITABLE: Final = 0o002  # qmail-local refuses such a home; qmail's conf-patrn
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong: how bad, where, what, and what to do."""
-
-    level: str
-    place: str
-    text: str
 
 
 def check_home(home: str) -> list[Finding]:
@@ -64,6 +53,7 @@ def check_home(home: str) -> list[Finding]:
         findings = [*_check_folders(home, roles), *_check_controls(home), *_check_users(home)]
         findings += [*_check_aliases(home), *_check_programs(home), *_check_queue(home, roles)]
         findings += [*_check_passwords(home), *_check_certificate(home, roles)]
+        findings += check_remote(home, roles)
     except Failure as failure:
         return [Finding(ERROR, home, str(failure))]
     return findings
@@ -111,7 +101,7 @@ def _check_passwords(home: str) -> Iterator[Finding]:
             login_of(home, entry.name)
     except ControlError as error:
         if os.access(os.path.join(home, passwords.PATH), os.R_OK):  # else it is not ours to read
-            yield _finding_of(error)
+            yield finding_of(error)
     except TransientFailure as failure:
         yield Finding(ERROR, passwords.PATH, f"{failure}: nobody can log in so")
     path = os.path.join(home, passwords.PATH)
@@ -198,12 +188,7 @@ def _read_every_control(home: str) -> Iterator[Finding]:
             elif file.kind not in (Kind.DATABASE, Kind.TEXT):  # which have a check of their own
                 read_list(home, file.name)
         except ControlError as error:
-            yield _finding_of(error)
-
-
-def _finding_of(error: ControlError) -> Finding:
-    place, _, wrong = str(error).partition(": ")
-    return Finding(ERROR, place, wrong)
+            yield finding_of(error)
 
 
 def _check_domains(home: str) -> Iterator[Finding]:
@@ -269,7 +254,7 @@ def _check_users(home: str) -> Iterator[Finding]:
         text = read_text(home, "users/assign")
         records = None if text is None else parse_assign(text)
     except ControlError as error:
-        yield _finding_of(error)
+        yield finding_of(error)
         return
     try:
         written = list(Cdb(os.path.join(home, "users/cdb")).records())

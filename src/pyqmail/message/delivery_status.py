@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 ASCII_TYPE: Final = b"message/delivery-status"
 UTF8_TYPE: Final = b"message/global-delivery-status"  # RFC 6533 §4
 
-UNKNOWN_STATUS: Final = b"5.0.0"  # RFC 3463 §3.1: no more is known than that it failed
 MAX_REPLY_LINE: Final = 512  # bytes; RFC 5321 §4.5.3.1.5
 MAX_DOMAIN: Final = 255  # bytes; RFC 5321 §4.5.3.1.2
 # Bytes of an address that are shown: RFC 5321 §4.5.3.1.3 allows 256, a line of 7bit has 998.
@@ -35,8 +34,31 @@ _HIGH_AS_LETTERS = bytes.maketrans(_HIGH, b"x" * len(_HIGH))
 _DOMAIN_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-."
 
 
-class Failure:
-    """One recipient who did not get the message, and the words that say why; a value."""
+class Action:
+    """What became of a recipient, in the word of RFC 3464 §2.3.3; a value.
+
+    `classes` are those that an enhanced status code for it can have. `unknown` is
+    the code where no more is known (RFC 3463 §3.1).
+    """
+
+    __slots__ = ("classes", "name", "unknown")
+
+    def __init__(self, name: bytes, classes: bytes, unknown: bytes) -> None:
+        self.name = name
+        self.classes = classes
+        self.unknown = unknown
+
+
+# Class 4 can be that of a failure: qmail-send gave up after it.
+FAILED: Final = Action(b"failed", b"45", b"5.0.0")
+DELAYED: Final = Action(b"delayed", b"4", b"4.0.0")
+DELIVERED: Final = Action(b"delivered", b"2", b"2.0.0")
+RELAYED: Final = Action(b"relayed", b"2", b"2.0.0")
+EXPANDED: Final = Action(b"expanded", b"2", b"2.0.0")
+
+
+class Note:
+    """One recipient, and the words that say what became of the message; a value."""
 
     __slots__ = ("recipient", "text")
 
@@ -45,7 +67,7 @@ class Failure:
         self.text = text
 
 
-def parse_notes(pieces: Iterable[bytes]) -> Iterator[Failure]:
+def parse_notes(pieces: Iterable[bytes]) -> Iterator[Note]:
     """Yield what the notes of a bounce say; what is no note is passed over."""
     rest = b""
     for piece in pieces:
@@ -55,10 +77,10 @@ def parse_notes(pieces: Iterable[bytes]) -> Iterator[Failure]:
     yield from _parse_note(rest)
 
 
-def _parse_note(paragraph: bytes) -> Iterator[Failure]:
+def _parse_note(paragraph: bytes) -> Iterator[Note]:
     first, _, text = paragraph.lstrip(b"\n").partition(b"\n")
     if first.startswith(b"<") and first.endswith(b">:"):
-        yield Failure(first[1:-2], text)
+        yield Note(first[1:-2], text)
 
 
 def is_international(recipient: bytes) -> bool:
@@ -75,24 +97,34 @@ def message_fields(reporting_mta: bytes, arrival: int, envelope_id: bytes = b"")
     )
 
 
-def recipient_fields(failure: Failure, *, international: bool, original: bytes = b"") -> bytes:
+def recipient_fields(
+    note: Note,
+    action: Action = FAILED,
+    *,
+    international: bool,
+    original: bytes = b"",
+    retry_until: int | None = None,
+) -> bytes:
     """Return the fields about one recipient (RFC 3464 §2.3), after their empty line.
 
     `international`: they go into a part of `UTF8_TYPE`. `original` is the
-    recipient as the sender wrote it, with its type.
+    recipient as the sender wrote it, with its type; `retry_until` the time when
+    attempts will end.
     """
-    reply = _quoted_reply(failure.text)
+    reply = _quoted_reply(note.text)
     fields = [b"Original-Recipient: " + original.translate(_ASCII_ONLY)] if original else []
     fields += [
-        b"Final-Recipient: " + _typed_address(failure.recipient),
-        b"Action: failed",
-        b"Status: " + _status(failure.text, reply),
+        b"Final-Recipient: " + _typed_address(note.recipient),
+        b"Action: " + action.name,
+        b"Status: " + _status(note.text, reply, action),
     ]
     if reply:
-        host = _remote_host(failure.text)
+        host = _remote_host(note.text)
         fields += [b"Remote-MTA: dns; " + host] if host else []
         lines = [_plain(line[:MAX_REPLY_LINE], international=international) for line in reply]
         fields.append(b"Diagnostic-Code: smtp; " + b"\n ".join(lines))
+    if retry_until is not None:
+        fields.append(b"Will-Retry-Until: " + rfc822_date(retry_until))
     return b"\n" + b"\n".join(fields) + b"\n"
 
 
@@ -115,24 +147,28 @@ def _typed_address(recipient: bytes) -> bytes:
     return b"utf-8; " + shown.translate(_NO_CONTROLS)
 
 
-def _status(text: bytes, reply: list[bytes]) -> bytes:
+def _status(text: bytes, reply: list[bytes], action: Action) -> bytes:
     """Return the enhanced status code: as qmail writes it, or as the remote host says it."""
     _, *pieces = text.split(b"(#")
     candidates = [piece.partition(b")")[0] for piece in pieces]
     candidates += [line[REPLY_DIGITS + 1 :].partition(b" ")[0] for line in reply]
-    return next(filter(_is_failure_status, candidates), UNKNOWN_STATUS)
+    fitting = (code for code in candidates if _is_status(code, action.classes))
+    return next(fitting, action.unknown)
 
 
-def _is_failure_status(code: bytes) -> bool:
-    """Say whether `code` is an enhanced status code (RFC 3463 §2) for something that failed.
-
-    Class 4 is one: qmail-send gave up after a transient failure.
-    """
+def _is_status(code: bytes, classes: bytes) -> bool:
+    """Say whether `code` is an enhanced status code (RFC 3463 §2) of one of `classes`."""
     first, _, rest = code.partition(b".")
     subject, _, detail = rest.partition(b".")
-    return first in (b"4", b"5") and all(
-        number.isdigit() and len(number) <= MAX_DIGITS and (number == b"0" or number[:1] != b"0")
-        for number in (subject, detail)
+    return (
+        len(first) == 1
+        and first in classes
+        and all(
+            number.isdigit()
+            and len(number) <= MAX_DIGITS
+            and (number == b"0" or number[:1] != b"0")
+            for number in (subject, detail)
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""Bounces as MIME: multipart/report (RFC 6522) around the text of `report`.
+"""Reports as MIME: multipart/report (RFC 6522) around the text of `report` or `notice`.
 
 The parts are the text for people, `delivery_status` for programs, and the
 message. Nothing is encoded: a part is its bytes, and its label tells the truth
@@ -26,14 +26,17 @@ _ENCODINGS: Final = (b"7bit", b"8bit", b"binary")  # each can hold what those be
 
 
 class Report:
-    """A failure, told to people and to programs.
+    """What became of a message, told to people and to programs.
 
     `text` is for people; `notes` is what it says about the recipients, and
     `message` what is returned. `arrival` is when the message came to `host`;
-    `wishes` are what its sender asked for.
+    `wishes` are what its sender asked for. Attempts, if there are more, end at `retry_until`.
     """
 
-    __slots__ = ("_arrival", "_host", "_message", "_notes", "_text", "_wishes")
+    __slots__ = (
+        *("_action", "_arrival", "_host", "_message", "_notes", "_retry_until"),
+        *("_text", "_wishes"),
+    )
 
     def __init__(  # noqa: PLR0913, PLR0917  what a report is made of
         self,
@@ -43,8 +46,12 @@ class Report:
         host: bytes,
         arrival: int,
         wishes: Wishes | None = None,
+        action: delivery_status.Action = delivery_status.FAILED,
+        retry_until: int | None = None,
     ) -> None:
         self._wishes = wishes
+        self._action = action
+        self._retry_until = retry_until
         self._text = text
         self._notes = notes
         self._message = message
@@ -104,8 +111,8 @@ class Report:
 
     def _status_label(self, *, is_ascii: bool) -> _Label:
         if not is_ascii and any(
-            delivery_status.is_international(failure.recipient)
-            for failure in delivery_status.parse_notes(self._notes())
+            delivery_status.is_international(note.recipient)
+            for note in delivery_status.parse_notes(self._notes())
         ):
             return _Label(delivery_status.UTF8_TYPE, b"8bit")
         return _Label(delivery_status.ASCII_TYPE, b"7bit")
@@ -114,10 +121,14 @@ class Report:
         wishes = self._wishes
         envelope_id = b"" if wishes is None else wishes.original_envelope_id
         yield delivery_status.message_fields(self._host, self._arrival, envelope_id)
-        for failure in delivery_status.parse_notes(self._notes()):
-            original = b"" if wishes is None else wishes.of(failure.recipient).original_recipient
+        for note in delivery_status.parse_notes(self._notes()):
+            original = b"" if wishes is None else wishes.of(note.recipient).original_recipient
             yield delivery_status.recipient_fields(
-                failure, international=international, original=original
+                note,
+                self._action,
+                international=international,
+                original=original,
+                retry_until=self._retry_until,
             )
 
 

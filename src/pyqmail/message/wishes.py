@@ -22,8 +22,9 @@ MAX_ORIGINAL: Final = 500  # bytes of xtext; RFC 3461 §4.2
 NEVER: Final = b"NEVER"
 FAILURE: Final = b"FAILURE"
 SUCCESS: Final = b"SUCCESS"
+DELAY: Final = b"DELAY"
 
-_OCCASIONS: Final = frozenset({SUCCESS, FAILURE, b"DELAY"})
+_OCCASIONS: Final = frozenset({SUCCESS, FAILURE, DELAY})
 _TYPE_BYTES: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 
 
@@ -55,12 +56,11 @@ class RecipientWishes:
     @property
     def hears_of_failure(self) -> bool:
         """Shall there be a bounce if it fails? Without NOTIFY, yes."""
-        return not self.notify or FAILURE in self.notify.split(b",")
+        return not self.notify or self.hears_of(FAILURE)
 
-    @property
-    def hears_of_success(self) -> bool:
-        """Shall there be a report if it arrives?"""
-        return SUCCESS in self.notify.split(b",")
+    def hears_of(self, occasion: bytes) -> bool:
+        """Does NOTIFY name SUCCESS, FAILURE or DELAY?"""
+        return occasion in self.notify.split(b",")
 
     @property
     def original_recipient(self) -> bytes:
@@ -130,6 +130,12 @@ class Wishes:
             ENVID=self.envelope_id,
             SMTPUTF8=b"yes" if self.internationalized else b"",
         )
+
+    @property
+    def notices(self) -> frozenset[bytes]:
+        """SUCCESS and DELAY, as far as they are wanted for any recipient."""
+        every = self.recipients.values()
+        return frozenset(o for o in (SUCCESS, DELAY) if any(each.hears_of(o) for each in every))
 
     @property
     def returns_header_only(self) -> bool:

@@ -11,7 +11,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, Final
 
-from pyqmail.control.concurrency import read_slot_width
+from pyqmail.control.concurrency import both_are_ours, read_slot_width
 from pyqmail.control.files import ControlError
 from pyqmail.errors import SUCCESS, TRANSIENT, TransientFailure
 from pyqmail.programs.run import home_of, run
@@ -93,7 +93,13 @@ def _spawners(home: str) -> dict[Channel, SpawnerPipes]:
     local, remote = read_slot_width(home, "local"), read_slot_width(home, "remote")
     return {
         "local": SpawnerPipes("local", LOCAL_JOBS, LOCAL_REPORTS, local),
-        "remote": SpawnerPipes("remote", REMOTE_JOBS, REMOTE_REPORTS, remote),
+        "remote": SpawnerPipes(
+            "remote",
+            REMOTE_JOBS,
+            REMOTE_REPORTS,
+            remote,
+            knows_wishes=both_are_ours(home, "remote"),
+        ),
     }
 
 

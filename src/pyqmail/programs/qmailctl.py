@@ -19,6 +19,7 @@ import typer
 from pyqmail.control.roles import leave_root
 from pyqmail.errors import PERMANENT, SUCCESS, TRANSIENT, PermanentFailure, TransientFailure
 from pyqmail.home import checking, credentials, mailboxes
+from pyqmail.home.findings import ERROR
 from pyqmail.home.ownership import become_owner, require_home, require_queue
 from pyqmail.home.running import run_home
 from pyqmail.home.setup import setup as make_home
@@ -232,7 +233,7 @@ def check(home: Home = None, *, as_json: AsJson = False) -> None:
     rows = [dataclasses.astuple(finding) for finding in findings]
     show(("level", "place", "text"), rows, as_json=as_json, nothing="Nothing is wrong.")
     sys.stdout.flush()
-    if any(finding.level == checking.ERROR for finding in findings):
+    if any(finding.level == ERROR for finding in findings):
         raise typer.Exit(PERMANENT)
 
 

@@ -36,6 +36,8 @@ FAILED: Final = b"D"
 # (RFC 3461) and has promised to obey them: then qmail-send does not tell the sender.
 PASSED_ON: Final = b"It will tell the sender what the sender asked for.\n"
 
+_WISHES: Final = (b"RET=", b"ENVID=", b"SMTPUTF8=", b"NOTIFY=", b"ORCPT=")  # what they begin with
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -97,6 +99,12 @@ def encode_report(slot: int, letter_and_text: bytes, width: int = 1) -> bytes:
     return slot.to_bytes(width, "big") + letter_and_text.partition(b"\0")[0] + b"\0"
 
 
+def _split_wishes(field: bytes) -> tuple[bytes, bytes]:
+    """Return path and wishes; whatever else has a space is a path that cannot be."""
+    path, _, wishes = field.partition(b" ")
+    return (path, wishes) if wishes.startswith(_WISHES) else (field, b"")
+
+
 class JobReader:
     """Turns the bytes that a spawner reads into jobs.
 
@@ -139,7 +147,7 @@ class JobReader:
     def _finish(self) -> Job:
         slot = int.from_bytes(self._slot, "big")
         path, reverse_path, forward_path = self._fields
-        path, _, wishes = path.partition(b" ")
+        path, wishes = _split_wishes(path)
         job = Job(slot, path, reverse_path, forward_path, self._too_long, wishes)
         self._slot = b""
         self._fields = []

@@ -16,7 +16,12 @@ from array import array
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pyqmail.queue import layout
-from pyqmail.queue.envelope_file import encode_addition, encode_recipient, encode_sender
+from pyqmail.queue.envelope_file import (
+    ADDITION,
+    encode_addition,
+    encode_recipient,
+    encode_sender,
+)
 from pyqmail.queue.record_file import (
     RecordFile,
     TodoFile,
@@ -185,12 +190,13 @@ class FileStore:
             descriptor = files.open_to_read(self._path(info))
         try:
             birth = int(os.fstat(descriptor).st_mtime)
-            record = next(read_records(descriptor, info), b"")
+            first_records = read_records(descriptor, info)
+            record, second = next(first_records, b""), next(first_records, b"")
         finally:
             os.close(descriptor)
         if not record.startswith(b"F"):
             raise DamagedMessage(b"trouble reading " + info.encode(), b"no sender record")
-        return Settled(record[1:], birth, size)
+        return Settled(record[1:], birth, size, second.startswith(ADDITION))
 
     def read_recipients(self, number: int, channel: Channel) -> Iterator[StoredRecipient]:
         """Yield the records of local/N or remote/N."""

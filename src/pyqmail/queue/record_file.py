@@ -76,6 +76,7 @@ class TodoFile:
         self._records = read_records(descriptor, name)
         self.size = size
         self.uid = self.pid = 0
+        self.has_additions = False
         self.reverse_path = b""
         self._read_origin()
 
@@ -88,6 +89,7 @@ class TodoFile:
     def __iter__(self) -> Iterator[bytes]:
         for record in self._records:
             if record.startswith(ADDITION):
+                self.has_additions = True
                 continue
             if not record.startswith(b"T"):
                 raise self._damage(f"unknown record type in {self._name}")

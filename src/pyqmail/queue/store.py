@@ -89,6 +89,7 @@ class Settled:
     reverse_path: bytes
     birth: int
     size: int
+    has_additions: bool = False  # read_wishes() yields something
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,7 @@ class NewEnvelope(Protocol):
     pid: int
     reverse_path: bytes
     size: int  # bytes of the message with its Received field
+    has_additions: bool  # read_wishes() yields something; known once a forward path was asked for
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *exception: object) -> None: ...

@@ -165,6 +165,7 @@ class Arrivals:
         message.state = State.NEW
         message.reverse_path = event.reverse_path
         message.birth = int(self._ledger.now)
+        message.notices, message.wishes = event.notices, event.wishes
         routing = self._ledger.routing
         if not event.complete:
             message.state = State.SETTLING

@@ -91,7 +91,7 @@ def compose(
         yield return_path_line(sender)
         copied = failed.read()
         if failed.wishes.returns_header_only:
-            copied = _header_section(copied)
+            copied = header_section(copied)
         yield from _first_bytes(copied, limit) if limit else copied
 
     if settings.is_multipart:
@@ -126,7 +126,7 @@ def _wanted_notes(failed: FailedMessage) -> Text:
     return read
 
 
-def _header_section(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def header_section(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the header section and no more."""
     last = b"\n"  # the empty line may begin at once, or at the end of a piece
     for piece in pieces:

@@ -14,7 +14,7 @@ whatever goes wrong, the message is tried again.
 
 This module gives each event to the part whose business it is, and knows
 signals and the end. The parts, in the order of a message's life: `arrivals`,
-`deliveries`, `passes`, `endings`; what they share is the `ledger`.
+`deliveries`, `telling`, `passes`, `endings`; what they share is the `ledger`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from pyqmail.send.endings import Endings
 from pyqmail.send.jobs import Message, State
 from pyqmail.send.ledger import TROUBLE_PAUSE, Ledger
 from pyqmail.send.passes import Passes
+from pyqmail.send.telling import Telling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -68,7 +69,8 @@ class Core:
         self._endings = Endings(ledger)
         self._passes = Passes(ledger, settings.queuelifetime)
         self._arrivals = Arrivals(ledger, self._passes, self._endings)
-        self._deliveries = Deliveries(ledger, self._passes, self._arrivals)
+        self._telling = Telling(ledger, settings.queuelifetime)
+        self._deliveries = Deliveries(ledger, self._passes, self._arrivals, self._telling)
         self._next_sweep: float = 0
         self._next_survey: float | None = None
         self._grace_ends: float = 0
@@ -87,6 +89,7 @@ class Core:
             events.ChannelFinished: self._passes.on_channel_finished,
             events.BounceDone: self._on_bounce_done,
             events.BounceFailed: self._on_bounce_failed,
+            events.Told: self._telling.on_told,
             events.RemoveDone: self._on_remove_done,
             events.Surveyed: self._on_surveyed,
             events.Swept: self._on_swept,
@@ -120,6 +123,7 @@ class Core:
         message.may_have_notes = True
         times = {"local": scheduled.local, "remote": scheduled.remote}
         message.channels = frozenset(name for name in CHANNELS if times[name] is not None)
+        message.due_at_start = {name: times[name] or 0 for name in message.channels}
         for name in message.channels:
             ledger.channels[name].agenda.put(message.number, max(times[name] or 0, at_least))
         if not message.channels:
@@ -154,7 +158,8 @@ class Core:
         if self._ledger.exiting:
             waits_for_grace = self._ledger.now < self._grace_ends and not self._exited
             return self._grace_ends if waits_for_grace else None
-        times = [*self._arrivals.times(), *self._passes.times(), self._next_sweep]
+        parts = (self._arrivals, self._passes, self._telling)
+        times = [self._next_sweep, *(time for part in parts for time in part.times())]
         optional = (self._ledger.done.first_time(), self._next_survey)
         return min(*times, *(time for time in optional if time is not None))
 
@@ -163,6 +168,7 @@ class Core:
         self._arrivals.settle_due()
         self._endings.conclude_due()
         self._passes.write_due_notes()
+        self._telling.tell_due()
         self._arrivals.look()
         self._survey_and_sweep()
         self._deliveries.start()
@@ -243,14 +249,17 @@ class Core:
         self._passes.break_off_waiting()
         self._arrivals.stop()
         self._passes.give_up_unwritten()
+        self._telling.give_up_postponed()
 
     def _try_to_exit(self) -> None:
         awaited = self._ledger.in_flight
         if self._grace_ends <= self._ledger.now:
             for channel in self._ledger.channels.values():
                 self._deliveries.abandon(channel)
+            self._telling.give_up()
             # A bounce goes through a program that may hang; at worst it is sent twice.
-            awaited = self._ledger.in_flight - len(self._endings.bouncing)
+            hanging = len(self._endings.bouncing) + len(self._telling.under_way)
+            awaited = self._ledger.in_flight - hanging
         if awaited or any(channel.running for channel in self._ledger.channels.values()):
             return
         for channel in self._ledger.channels.values():

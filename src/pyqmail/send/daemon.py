@@ -157,7 +157,7 @@ class Daemon:
                 lines.append(action.line)
             elif isinstance(action, events.StartDelivery):
                 self._spawners[action.channel].send(action.job)
-            elif isinstance(action, events.Bounce):
+            elif isinstance(action, events.Bounce | events.Tell):
                 self._bounce_hand.do(action)
             elif isinstance(action, events.Sweep):
                 self._sweep_hand.do(action)

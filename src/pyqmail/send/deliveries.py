@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pyqmail.message.envelope import expand_verp
@@ -15,15 +16,19 @@ if TYPE_CHECKING:
     from pyqmail.send.jobs import ChannelState
     from pyqmail.send.ledger import Ledger
     from pyqmail.send.passes import Passes
+    from pyqmail.send.telling import Telling
 
 
 class Deliveries:
     """Starts deliveries while there are slots, and keeps what is reported of them."""
 
-    def __init__(self, ledger: Ledger, passes: Passes, arrivals: Arrivals) -> None:
+    def __init__(
+        self, ledger: Ledger, passes: Passes, arrivals: Arrivals, telling: Telling
+    ) -> None:
         self._ledger = ledger
         self._passes = passes
         self._arrivals = arrivals
+        self._telling = telling
         self._last = 0  # the number of a delivery in the log
 
     def start(self) -> None:
@@ -43,7 +48,8 @@ class Deliveries:
             ledger.log_status()
             path = b"%d/%d" % (message.number % SPLIT, message.number)
             reverse_path = expand_verp(message.reverse_path, item.address)
-            job = spawn.Job(slot, path, reverse_path, item.address)
+            wishes = b"" if message.wishes is None else message.wishes.words_for(item.address)
+            job = spawn.Job(slot, path, reverse_path, item.address, wishes=wishes)
             ledger.emit(events.StartDelivery(channel.name, job))
             self._passes.read_on(pass_)
         for pass_ in channel.take_set_aside():
@@ -58,34 +64,43 @@ class Deliveries:
             return
         answered = event.report.letter in (spawn.DELIVERED, spawn.FAILED)
         delivery = channel.release(slot, self._ledger.now, answered=answered)
-        self._judge(delivery, event.report)
+        outcome = self._judge(delivery, event.report)
         self._ledger.log_status()
-        self._conclude(delivery)
+        delivery.pass_.running -= 1
+        notice = self._telling.notice(delivery, outcome, event.report.text)
+        if notice is None:
+            self._conclude(delivery, outcome)
+        else:
+            delivery.pass_.telling += 1
+            self._telling.tell(notice, partial(self._conclude_told, delivery, outcome))
 
-    def _judge(self, delivery: Delivery, report: spawn.Report) -> None:
-        """Log what a report says, and keep it with the recipient."""
+    def _judge(self, delivery: Delivery, report: spawn.Report) -> Outcome:
+        """Log what a report says; a failure is noted with the recipient."""
         item, letter, text = delivery.item, report.letter, report.text
         if letter == spawn.DEFERRED and delivery.pass_.dying:
             letter = spawn.FAILED
             text += bounces.GAVE_UP
         if letter == spawn.DELIVERED:
-            item.outcome = Outcome.DONE
             self._ledger.log(log.delivered(delivery.number, text))
-        elif letter == spawn.FAILED:
-            item.outcome = Outcome.FAILED
+            return Outcome.DONE
+        if letter == spawn.FAILED:
             item.note = bounces.note(item.address, text, self._ledger.routing)
             self._ledger.log(log.failed(delivery.number, text))
-        elif letter == spawn.DEFERRED:
-            item.outcome = Outcome.DEFERRED
+            return Outcome.FAILED
+        if letter == spawn.DEFERRED:
             self._ledger.log(log.deferred(delivery.number, text))
         else:
-            item.outcome = Outcome.DEFERRED
             self._ledger.log(log.mangled(delivery.number))
+        return Outcome.DEFERRED
 
-    def _conclude(self, delivery: Delivery) -> None:
+    def _conclude_told(self, delivery: Delivery, outcome: Outcome) -> None:
+        delivery.pass_.telling -= 1
+        self._conclude(delivery, outcome)
+
+    def _conclude(self, delivery: Delivery, outcome: Outcome) -> None:
         pass_, item = delivery.pass_, delivery.item
         message = pass_.message
-        pass_.running -= 1
+        item.outcome = outcome
         if item.outcome in (Outcome.OPEN, Outcome.DEFERRED):
             pass_.unresolved += 1
         elif message.state is State.SETTLED:
@@ -99,4 +114,5 @@ class Deliveries:
         for slot in list(channel.running):
             delivery = channel.release(slot, self._ledger.now, answered=False)
             delivery.pass_.retry_at = self._ledger.now
-            self._conclude(delivery)
+            delivery.pass_.running -= 1
+            self._conclude(delivery, Outcome.OPEN)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pyqmail.message.delivery_status import Action as Fate
+    from pyqmail.message.wishes import Wishes
     from pyqmail.protocol.spawn import Job, Report
     from pyqmail.queue.store import Channel, Recipient, Scheduled, Settled, StoredRecipient
     from pyqmail.send.routing import Routing
@@ -92,6 +94,8 @@ class NewMessage(Answer):
     size: int
     forward_paths: Sequence[bytes]
     complete: bool
+    notices: frozenset[bytes] = frozenset()  # see Wishes.notices
+    wishes: Wishes | None = None  # all that is wanted, if anything is
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,8 @@ class RecipientsRead(Answer):
     settled: Settled | None
     recipients: Sequence[StoredRecipient]
     complete: bool
+    notices: frozenset[bytes] = frozenset()  # comes with the first, too; see Wishes.notices
+    wishes: Wishes | None = None  # the same; all that is wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +181,15 @@ class BounceFailed(Answer):
     number: int
     text: bytes
     damaged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Told(Answer):
+    """A notice is queued, or is not wanted; or it could not be queued, and may be tried `again`."""
+
+    notice: Tell
+    line: bytes = b""  # for the log
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +336,22 @@ class Bounce(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class Tell(Action):
+    """Tell the sender what became of a recipient, if that was asked for. Answered: Told.
+
+    `recipient` is named as the sender knows it; `text` is what the report says.
+    """
+
+    delivery: int
+    number: int
+    reverse_path: bytes
+    recipient: bytes
+    text: bytes
+    action: Fate
+    retry_until: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Remove(Action):
     """Remove a message that needs nothing any more. Answered: RemoveDone."""
 
@@ -358,6 +389,6 @@ class Exit(Action):
 ANSWERED = frozenset(
     {
         *(LookForNew, ReadNew, Settle, SettleFromEnvelope, ReadRecipients),
-        *(RecordFailure, FinishChannel, Bounce, Remove, Survey),
+        *(RecordFailure, FinishChannel, Bounce, Tell, Remove, Survey),
     }
 )

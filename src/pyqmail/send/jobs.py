@@ -19,6 +19,7 @@ from pyqmail.send.shares import destination_of, no_shares, shares_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pyqmail.message.wishes import Wishes
     from pyqmail.queue.store import Channel
 
 
@@ -62,7 +63,7 @@ class Pass:
 
     __slots__ = (
         *("channel", "complete", "dying", "from_disk", "message", "reading", "ready"),
-        *("recording", "retry_at", "running", "unresolved", "waiting"),
+        *("late", "recording", "retry_at", "running", "telling", "unresolved", "waiting"),
     )
 
     def __init__(self, message: Message, channel: Channel, *, from_disk: bool) -> None:
@@ -75,14 +76,16 @@ class Pass:
         self.complete = False  # no more recipients will come
         self.running = 0  # deliveries
         self.recording = 0  # failures that are being written down
+        self.telling = 0  # deliveries whose notices are awaited
         self.unresolved = 0  # recipients that need another pass
         self.retry_at: float = 0
         self.dying = False
+        self.late = False  # who is deferred now is delayed
 
     @property
     def busy(self) -> bool:
         """Is anything under way for it?"""
-        return bool(self.reading or self.running or self.recording)
+        return bool(self.reading or self.running or self.recording or self.telling)
 
     @property
     def finished(self) -> bool:
@@ -94,8 +97,9 @@ class Message:
     """A message that is queued."""
 
     __slots__ = (
-        *("birth", "channels", "items", "may_have_notes", "not_before", "number"),
-        *("passes", "reverse_path", "seen_again", "settle_failed", "settled", "state"),
+        *("birth", "channels", "due_at_start", "items", "late_channels", "may_have_notes"),
+        *("not_before", "notices", "number", "passes", "reverse_path", "seen_again"),
+        *("settle_failed", "settled", "state", "wishes"),
     )
 
     def __init__(self, number: int, state: State) -> None:
@@ -109,6 +113,10 @@ class Message:
         self.items: list[Item] = []  # all recipients, while it is new
         self.channels: frozenset[Channel] = frozenset()  # those with recipients left, once settled
         self.passes: dict[Channel, Pass] = {}
+        self.notices: frozenset[bytes] = frozenset()  # what its sender may want to be told
+        self.wishes: Wishes | None = None  # for whoever delivers; only while there is a pass
+        self.late_channels: set[Channel] = set()  # those whose delay was noticed
+        self.due_at_start: dict[Channel, int] = {}  # if it is from an earlier run
         self.may_have_notes = False
         self.not_before: float = 0  # when its sender may be told, after trouble
 

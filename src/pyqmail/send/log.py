@@ -38,6 +38,7 @@ REREAD_LOCALS: Final = b"alert: unable to reread control/locals"
 REREAD_VIRTUALDOMAINS: Final = b"alert: unable to reread control/virtualdomains"
 NOTE_NOT_WRITTEN: Final = b"alert: unable to append to bounce message; HELP! sleeping..."
 BOUNCE_NOT_QUEUED: Final = b"trouble injecting bounce message, will try later"
+NOTICE_NOT_QUEUED: Final = b"trouble injecting notice, will try later"
 QUEUE_NOT_STARTED: Final = b"unable to start qmail-queue, will try later"
 REPORT_OUT_OF_RANGE: Final = b"warning: internal error: delivery report out of range"
 
@@ -99,6 +100,16 @@ def bounced(number: int, qp: int) -> bytes:
 def triple_bounce(number: int) -> bytes:
     """Return the line that says that nobody will ever hear of these failures."""
     return b"triple bounce: discarding bounce/%d" % number
+
+
+def told(number: int, qp: int) -> bytes:
+    """Return the line that says that the sender is told of a success or a delay."""
+    return b"notice msg %d qp %d" % (number, qp)
+
+
+def not_told(number: int) -> bytes:
+    """Return the warning that a sender will not be told."""
+    return b"warning: msg %d: a notice to its sender could not be queued and is dropped" % number
 
 
 def end(number: int) -> bytes:

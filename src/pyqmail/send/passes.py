@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from pyqmail.send import events, log
 from pyqmail.send.jobs import Item, Outcome, Pass, State
 from pyqmail.send.ledger import ASIDE_PAUSE, SLEEP, TROUBLE_PAUSE
-from pyqmail.send.schedule import is_dying, next_attempt
+from pyqmail.send.schedule import DELAY_NOTICE, is_dying, is_late, next_attempt
 
 if TYPE_CHECKING:
     from pyqmail.send.jobs import ChannelState
@@ -67,6 +67,17 @@ class Passes:
         now, birth = int(self._ledger.now), pass_.message.birth
         pass_.retry_at = next_attempt(birth, now, pass_.channel)
         pass_.dying = is_dying(birth, now, self._lifetime)
+        pass_.late = self._is_first_when_late(pass_)
+
+    def _is_first_when_late(self, pass_: Pass) -> bool:
+        """Is this the first pass that begins when the message is late?"""
+        message, channel = pass_.message, pass_.channel
+        if not is_late(message.birth, self._ledger.now) or channel in message.late_channels:
+            return False
+        message.late_channels.add(channel)
+        # Where its next time lies says whether an earlier run has had that pass.
+        due = message.due_at_start.get(channel, 0)
+        return due < next_attempt(message.birth, message.birth + DELAY_NOTICE, channel)
 
     def on_recipients_read(self, event: events.RecipientsRead) -> None:
         """Let the recipients of a window take part in the distribution of slots."""
@@ -76,6 +87,7 @@ class Passes:
         if event.settled is not None:
             pass_.message.reverse_path = event.settled.reverse_path
             pass_.message.birth = event.settled.birth
+            pass_.message.notices, pass_.message.wishes = event.notices, event.wishes
             self.set_dates(pass_)
         for recipient in event.recipients:
             if not recipient.done:
@@ -197,6 +209,8 @@ class Passes:
 
     def _end(self, pass_: Pass) -> None:
         del pass_.message.passes[pass_.channel]
+        if not pass_.message.passes:
+            pass_.message.wishes = None  # many recipients may have many; the next pass reads them
         channel = self._ledger.channels[pass_.channel]
         channel.lose_pass(pass_)
         if pass_.from_disk:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SKIP: Final[dict[Channel, int]] = {"local": 10, "remote": 20}  # square roots of seconds
 
+DELAY_NOTICE: Final = 14400  # seconds after which a message is late; what others wait, too
+
 # The original computes sixteen bits of the square root; ages of more than 136
 # years are all the same to it.
 MAX_ROOT: Final = 65535
@@ -32,6 +34,11 @@ def next_attempt(birth: int, now: int, channel: Channel) -> int:
 def is_dying(birth: int, now: int, lifetime: int) -> bool:
     """Say whether an attempt that begins `now` is the last one."""
     return now > birth + lifetime
+
+
+def is_late(birth: int, now: float) -> bool:
+    """Say whether a sender who asked to hear of delay is to be told."""
+    return now >= birth + DELAY_NOTICE
 
 
 class Agenda:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyqmail.protocol import spawn
@@ -16,14 +17,20 @@ if TYPE_CHECKING:
 
 
 class SpawnerPipes:
-    """The two pipes to and from the spawner of one channel."""
+    """The two pipes to and from the spawner of one channel.
 
-    def __init__(self, channel: Channel, jobs: int, reports: int, width: int) -> None:
+    What the sender wishes is for those who know that a job can say it (`knows_wishes`).
+    """
+
+    def __init__(
+        self, channel: Channel, jobs: int, reports: int, width: int, *, knows_wishes: bool = False
+    ) -> None:
         self.channel = channel
         self.lost = False
         self._jobs = jobs
         self._reports = reports
         self._width = width
+        self._knows_wishes = knows_wishes
         self._reader = spawn.ReportReader(width)
         self._unsent = b""
 
@@ -52,6 +59,8 @@ class SpawnerPipes:
         """Give a job to the spawner, as soon as it takes it."""
         if self.lost:
             return
+        if job.wishes and not self._knows_wishes:
+            job = replace(job, wishes=b"")
         waiting = bool(self._unsent)
         self._unsent += spawn.encode_job(job, self._width)
         if not waiting:

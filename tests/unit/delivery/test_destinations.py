@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from tests.support.simulated_time import run
 
+from pyqmail.control.smtproutes_auth import Login
+from pyqmail.control.tlspolicy import Policy
 from pyqmail.delivery.destinations import KEEP, MAX_KEPT, SILENCE, STUCK, Destinations, Unanswered
 from pyqmail.delivery.hops import Hop
-from pyqmail.delivery.logins import Login
-from pyqmail.delivery.security import Policy, Security
+from pyqmail.delivery.security import Security
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -16,8 +16,8 @@ from tests.support.dns_table import TableResolver
 from tests.support.far_host import FarHost
 from tests.support.queues import make_home
 
+from pyqmail.control.smtproutes_auth import Login
 from pyqmail.delivery import opening
-from pyqmail.delivery.logins import Login
 from pyqmail.delivery.remote import Delivery, RemoteDeliverer
 from pyqmail.queue.suspension import Suspension
 

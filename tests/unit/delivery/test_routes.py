@@ -6,8 +6,9 @@ import pytest
 
 from pyqmail.control.files import ControlError
 from pyqmail.control.maps import ColonMap
+from pyqmail.control.smtproutes import Relay, find_relay_of
 from pyqmail.delivery.conversation import Patience
-from pyqmail.delivery.routes import Relay, find_relay_of, read_resolver, read_settings
+from pyqmail.delivery.routes import read_resolver, read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

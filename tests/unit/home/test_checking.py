@@ -11,7 +11,8 @@ from pyqmail.control import roles
 from pyqmail.control.cdb import write_cdb
 from pyqmail.control.roles import roles_of
 from pyqmail.home import certificate, mailboxes
-from pyqmail.home.checking import ERROR, WARNING, check_home
+from pyqmail.home.checking import check_home
+from pyqmail.home.findings import ERROR, WARNING
 from pyqmail.queue.layout import make_queue
 from pyqmail.system.accounts import Account
 

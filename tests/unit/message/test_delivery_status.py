@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pyqmail.message.delivery_status import (
-    Failure,
+    Note,
     is_international,
     message_fields,
     parse_notes,
@@ -19,7 +19,7 @@ REFUSED = (
 
 def fields(text: bytes, recipient: bytes = b"ann@far.example", **how: bool) -> list[bytes]:
     how.setdefault("international", False)
-    lines = recipient_fields(Failure(recipient, text), **how).split(b"\n")
+    lines = recipient_fields(Note(recipient, text), **how).split(b"\n")
     assert lines[0] == lines[-1] == b""
     return lines[1:-1]
 

@@ -111,3 +111,10 @@ def test_wishes_travel_behind_the_path() -> None:
 
     assert wire == b"\x0320/457 RET=HDRS NOTIFY=SUCCESS\0sue@a\0joe@b\0"
     assert list(JobReader().feed(wire)) == [job]
+
+
+@pytest.mark.parametrize("path", [b"20/457 ", b"20/457 x", b" 20/457", b"20/4 57 NOTIFY=NEVER"])
+def test_a_space_without_wishes_belongs_to_the_path(path: bytes) -> None:
+    (job,) = JobReader().feed(b"\x03" + path + b"\0\0joe@b\0")
+
+    assert (job.message_path, job.wishes) == (path, b"")

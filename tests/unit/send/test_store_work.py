@@ -10,6 +10,7 @@ import pytest
 from tests.support.disk import failing, recorded
 from tests.support.queues import draft, file_intake, file_store, files_in, make_home
 
+from pyqmail.message.delivery_status import DELIVERED
 from pyqmail.queue.store import CleanerLost, Recipient
 from pyqmail.send import events
 from pyqmail.send.bounces import BounceMessage, BounceSettings
@@ -258,3 +259,71 @@ def test_a_survey_finds_what_is_settled_and_says_what_it_could_not_read(queued: 
         assert [scheduled.number for scheduled in event.scheduled] == [queued.number]
     assert list(event.troubles) == [b"alert: unable to opendir info/3, sleeping..."]
     assert event.incomplete
+
+
+def tell(number: int, recipient: bytes = b"a@here") -> events.Tell:
+    return events.Tell(1, number, b"s@far", recipient, b"did 1+0+0\n", DELIVERED, None)
+
+
+def wishing(queued: Queue) -> int:
+    intake = file_intake(queued.home)
+    known = set(queued.store.new_messages())
+    wishes = (b"NOTIFY=SUCCESS TO=a@here", b"NOTIFY=NEVER TO=b@here")
+    paths = (b"a@here", b"b@here")
+    assert intake.accept([draft(intake, forward_paths=paths, additions=wishes)]) == [None]
+    (number,) = set(queued.store.new_messages()) - known
+    return number
+
+
+def test_what_may_have_to_be_told_is_known_when_a_message_is_read_new_or_settled(
+    queued: Queue,
+) -> None:
+    number = wishing(queued)
+    (new,) = queued.do(events.ReadNew(number, 100))
+    recipients = [Recipient("local", b"a@here"), Recipient("local", b"b@here")]
+    queued.do(events.Settle(number, b"s@far", 1_000_000, recipients))
+    (read,) = queued.do(events.ReadRecipients(number, "local", first=True))
+
+    assert isinstance(new, events.NewMessage)
+    assert isinstance(read, events.RecipientsRead)
+    assert new.notices == read.notices == frozenset({b"SUCCESS"})
+
+
+def test_a_message_without_wishes_has_nothing_to_tell(queued: Queue) -> None:
+    (new,) = queued.do(events.ReadNew(queued.number, 100))
+
+    assert isinstance(new, events.NewMessage)
+    assert new.notices == frozenset()
+
+
+def test_a_notice_is_queued_for_whom_it_was_asked_and_for_nobody_else(queued: Queue) -> None:
+    number = wishing(queued)
+    wanted, unwanted = tell(number), tell(number, b"b@here")
+
+    happened = queued.do(wanted, unwanted)
+
+    line = b"notice msg %d qp 20357" % number
+    assert happened == [events.Told(wanted, line), events.Told(unwanted)]
+    (notice,) = queued.bounces
+    assert b"\nAction: delivered\n" in notice
+
+
+def test_a_notice_that_cannot_be_queued_may_be_tried_again(queued: Queue) -> None:
+    action = tell(wishing(queued))
+    queued.refusal = QueueNotStarted(b"")
+
+    assert queued.do(action) == [
+        events.Told(action, b"warning: trouble injecting notice, will try later", again=True)
+    ]
+
+
+def test_a_notice_about_a_message_that_is_lost_is_not_tried_again(queued: Queue) -> None:
+    number = wishing(queued)
+    action = tell(number)
+    os.unlink(f"{queued.home}/queue/mess/{number % 23}/{number}")
+
+    (told,) = queued.do(action)
+
+    assert isinstance(told, events.Told)
+    assert not told.again
+    assert told.line.startswith(b"warning: unable to open mess/")

@@ -1,4 +1,4 @@
-"""Who we are for the relays that ask: control/smtproutes_auth.
+"""control/smtproutes_auth: who we are for the relays that ask.
 
 A line is `RELAY LOGIN PASSWORD`, the relay as in smtproutes, with or without
 its port. Everything behind the second space is the password.
@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pyqmail.control.files import ControlError, read_list
-from pyqmail.delivery.routes import parse_place
+from pyqmail.control.smtproutes import parse_place
 from pyqmail.system.errnos import error_text
 
 if TYPE_CHECKING:
-    from pyqmail.delivery.routes import Relay
+    from pyqmail.control.smtproutes import Relay
 
 NAME = "smtproutes_auth"
 PATH = "control/" + NAME
