@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tests.support.daemons import daemon
-from tests.support.receivers import LOGIN, MAX_SIZE, PASSWORD, Receiver
+from tests.support.receivers import KNOWN, LOGIN, MAX_SIZE, PASSWORD, Receiver
 from tests.support.unpacked import unpack
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Aiosmtpd(Receiver):
         settings = {
             "box": str(self.box),
             "certificate": str(self.certificate),
-            "known": ["joe", "ann", "jörg"],
+            "known": ["joe", "ann", "jörg", *KNOWN],
             "login": LOGIN,
             "password": PASSWORD,
             "ports": self.ports,

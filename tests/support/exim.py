@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.children import NOBODY
 from tests.support.daemons import daemon
-from tests.support.receivers import LOGIN, MAX_SIZE, PASSWORD, Receiver
+from tests.support.receivers import LOGIN, MAX_RECIPIENTS, MAX_SIZE, PASSWORD, Receiver
 from tests.support.unpacked import require_libraries, unpack
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ local_interfaces = 127.0.0.1
 daemon_smtp_ports = {all_ports}
 domainlist ours = *.exim.example
 message_size_limit = {size}
+recipients_max = {max_recipients}
+smtp_accept_max_per_connection = 7
+smtp_accept_max_per_host = 8
 smtputf8_advertise_hosts = ${{if eq{{$received_port}}{{{ports[bare]}}}{{}}{{*}}}}
 pipelining_advertise_hosts = ${{if eq{{$received_port}}{{{ports[bare]}}}{{}}{{*}}}}
 dsn_advertise_hosts = ${{if eq{{$received_port}}{{{ports[bare]}}}{{}}{{*}}}}
@@ -56,7 +59,7 @@ recipient:
     message = Greylisted, come back later
   accept
     domains = +ours
-    local_parts = joe : ann : grey : j\\xc3\\xb6rg
+    local_parts = joe : ann : grey : j\\xc3\\xb6rg : ^r[0-9]
   deny
     domains = +ours
     message = no such mailbox here
@@ -114,7 +117,8 @@ class Exim(Receiver):
             (folder / name).mkdir()
         text = CONFIGURATION.format(
             folder=folder, ports=self.ports, certificate=self.certificate, size=MAX_SIZE,
-            login=LOGIN, password=PASSWORD, all_ports=" : ".join(map(str, self.ports.values())),
+            max_recipients=MAX_RECIPIENTS, login=LOGIN, password=PASSWORD,
+            all_ports=" : ".join(map(str, self.ports.values())),
         )  # fmt: skip
         (folder / "conf").write_text(text)
         self.give_away(folder, folder / "spool", folder / "mail", self.certificate)

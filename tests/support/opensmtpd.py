@@ -13,7 +13,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from tests.support.daemons import daemon
-from tests.support.receivers import MAX_SIZE, Receiver
+from tests.support.receivers import KNOWN, MAX_RECIPIENTS, MAX_SIZE, Receiver
 from tests.support.unpacked import require_libraries, unpack
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ CONFIGURATION = """\
 pki ours cert "{certificate}"
 pki ours key "{certificate}"
 smtp max-message-size {size}
-table known {{ joe = nobody, ann = nobody }}
+smtp limit max-rcpt {max_recipients}
+smtp limit max-mails 5
+table known {{ {known} }}
 listen on 127.0.0.1 port {ports[plain]} hostname opensmtpd.example
 listen on 127.0.0.1 port {ports[tls]} hostname opensmtpd.example tls pki ours
 action box maildir "{folder}/mail" virtual <known>
@@ -73,8 +75,10 @@ class OpenSmtpd(Receiver):
 
     def _write_configuration(self) -> None:
         text = CONFIGURATION.format(
-            folder=self.folder, ports=self.ports, certificate=self.certificate, size=MAX_SIZE
-        )
+            folder=self.folder, ports=self.ports, certificate=self.certificate, size=MAX_SIZE,
+            max_recipients=MAX_RECIPIENTS,
+            known=", ".join(f"{name} = nobody" for name in ("joe", "ann", *KNOWN)),
+        )  # fmt: skip
         (self.folder / "conf").write_text(text)
         passwd = "".join(
             f"{name}:x:{uid}:{uid}::{EMPTY}:/bin/false\n" for name, uid in USERS.items()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tests.support.postfix import Postfix, why_not
-from tests.support.receivers import MAX_SIZE, Receiver
+from tests.support.receivers import MAX_ERRORS, MAX_RECIPIENTS, MAX_SIZE, Receiver
 from tests.support.unpacked import unpack
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class PostfixReceiver(Receiver):
         root = unpack("postfix", folder)
         self._policy = _PolicyServer()
         known = folder / "known"
-        known.write_text("/^(joe|ann|grey|jörg)@/ box/\n", encoding="utf-8")
+        known.write_text("/^(joe|ann|grey|jörg|r[0-9]+)@/ box/\n", encoding="utf-8")
         ours = folder / "ours"
         ours.write_text("/\\.postfix\\.example$/ ours\n")
         settings = {
@@ -61,6 +61,9 @@ class PostfixReceiver(Receiver):
             "smtpd_tls_chain_files": str(self.certificate),
             "smtpd_tls_received_header": "yes",
             "smtputf8_enable": "yes",
+            "smtpd_recipient_limit": str(MAX_RECIPIENTS),
+            "smtpd_hard_error_limit": str(MAX_ERRORS),
+            "smtpd_error_sleep_time": "0",
             "message_size_limit": str(MAX_SIZE),
             "mynetworks": "192.0.2.1",
             "maillog_file": str(folder / "log"),

@@ -5,7 +5,7 @@ all below it there: `plain` offers extensions but no TLS, `tls` STARTTLS as well
 little as that server can; `relay` takes mail for everybody from who logs in, and so does
 `mended`, whose password is wrong at first. All of it lies in one Maildir. Everywhere joe and
 ann are known, and also grey where somebody is turned away at first; messages above
-`MAX_SIZE` are refused.
+`MAX_SIZE` are refused. Each has such limits as it knows.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from tests.support.certificates import Authority
 
 MAX_SIZE = 100_000  # bytes
+KNOWN = [f"r{number}" for number in range(24)]  # more whom it knows
+MAX_RECIPIENTS = 10  # of a transaction; the rest is told to come back
+MAX_ERRORS = 5  # in a session, where a receiver counts them
 LOGIN, PASSWORD = "us", "correct horse"
 # Whom a copy is for, in the words of each.
 _RECIPIENTS = re.compile(rb"^(?:Envelope-to|Delivered-To|X-Recipients): (.*)$", re.MULTILINE)
