@@ -31,8 +31,8 @@ class Aiosmtpd(Receiver):
     variants = ("plain", "tls", "strict", "relay", "mended")
     tls_words = rb"X-Tls: True"
 
-    def __init__(self, folder: Path, authority: Authority) -> None:
-        super().__init__(folder, authority)
+    def __init__(self, folder: Path, authority: Authority, way_back: int) -> None:
+        super().__init__(folder, authority, way_back)
         root = unpack(PACKAGES[0], folder, *PACKAGES[1:])
         self._modules = root / "usr/lib/python3/dist-packages"
 
