@@ -278,9 +278,9 @@ class PrivateHome:
                 found += [f"{folder}/{file}" for file in names]
         return found
 
-    def wait(self, enough: Callable[[], bool], complaint: str) -> None:
+    def wait(self, enough: Callable[[], bool], complaint: str, patience: float = PATIENCE) -> None:
         """Return when `enough()` is true; fail with the log if that takes too long."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + patience
         while not enough():
             assert time.monotonic() < end, f"{complaint}; the log:\n{self.log()}"
             time.sleep(INTERVAL)

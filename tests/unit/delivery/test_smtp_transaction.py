@@ -70,13 +70,15 @@ def run(
     message: bytes = b"hello\n",
     patience: float = 60,
     hello: bytes = HELLO,
+    *,
+    first: bool = True,
 ) -> tuple[Outcome, bytes]:
     descriptor = os.memfd_create("message")
     os.write(descriptor, message)
     os.lseek(descriptor, 0, os.SEEK_SET)
     stream = ScriptedStream(replies)
     conversation = Conversation(stream, greeted_session(hello), Patience(patience))
-    transaction = Transaction(conversation, HOST)
+    transaction = Transaction(conversation, HOST, first=first)
     try:
         outcome = asyncio.run(transaction.run(envelope, OutgoingMessage(descriptor)))
     finally:
@@ -95,6 +97,19 @@ def test_a_message_is_accepted() -> None:
     report = b"K192.0.2.1 accepted message.\nRemote host said: 250 ok 77\n"
     assert outcome == Outcome([b"r"], report)
     assert sent == (b"MAIL FROM:<s@x.example>\r\nRCPT TO:<a@y.example>\r\nDATA\r\nhello\r\n.\r\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "first", "elsewhere"),
+    [(b"452", False, True), (b"452", True, False), (b"550", False, False)],
+)
+def test_who_refuses_the_sender_of_a_later_message_for_now_is_asked_in_a_new_session(
+    code: bytes, *, first: bool, elsewhere: bool
+) -> None:
+    outcome, _ = run([code + b" too many messages\r\n"], first=first)
+
+    assert outcome.elsewhere == elsewhere
+    assert b"sender was rejected" in outcome.message
 
 
 ELSEWHERE, HERE = True, False
