@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import re
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +19,7 @@ from tests.support.private_home import PrivateHome
 from tests.support.queues import make_home
 from tests.support.smtp import Server
 
-from pyqmail.delivery.remote import Delivery, RemoteDeliverer
+from pyqmail.delivery.remote import FRESH, Delivery, RemoteDeliverer
 from pyqmail.queue.suspension import Suspension
 
 if TYPE_CHECKING:
@@ -194,3 +196,36 @@ def test_where_the_next_host_obeys_no_wishes_we_say_that_it_was_relayed() -> Non
 
     assert b"\nAction: relayed\n" in notice
     assert "RCPT TO:<ann@far.example>\r\n" in server.seen
+
+
+def relay_through(home: PrivateHome, sender: PrivateHome, service: str, password: str) -> None:
+    """Have `sender` send all its mail to the port of a service of `home`, as aku."""
+    first = json.loads(home.log().partition("\n")[0])
+    relay = f"127.0.0.1:{first['services'][service]['port']}"
+    sender.write("control/smtproutes", f":{relay}\n")
+    sender.write("control/smtproutes_auth", f"{relay} aku {password}\n")
+    os.chmod(f"{sender.path}/control/smtproutes_auth", 0o600)
+    with open(f"{home.path}/control/servercert.pem", encoding="ascii") as file:
+        _, begin, certificate = file.read().partition("-----BEGIN CERTIFICATE-----")
+    sender.write("control/serverca.pem", begin + certificate)
+
+
+@pytest.mark.skipif(private_home.why_not() is not None, reason=str(private_home.why_not()))
+def test_a_home_is_the_relay_of_another_that_logs_in_over_tls() -> None:
+    with PrivateHome("aku") as home, PrivateHome("kamu") as sender:
+        home.run("qmailctl", "user", "passwd", "aku", text=b"correct horse\n")
+        home.start("--json", "--listen=submission=127.0.0.1:0")
+        relay_through(home, sender, "submission", "wrong horse")
+        sender.start()
+
+        sender.inject(b"Subject: x\n\nhello\n", "-fkamu", "aku@elsewhere.example.net")
+        sender.wait_for_log("deferral: Connected_to_127.0.0.1_but_my_login_failed./")
+        relay_through(home, sender, "submission", "correct horse")
+        time.sleep(FRESH)  # before, what was read is not read again
+        os.kill(sender.pid, signal.SIGALRM)
+        sender.wait_until_empty()
+        home.wait_for_log("to remote aku@elsewhere.example.net")
+        log = sender.log()
+
+    assert log.count("success: 127.0.0.1_accepted_message./") == 1
+    assert "horse" not in log

@@ -9,13 +9,15 @@ import asyncio
 import os
 import random
 import re
+import signal
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.private_home import PrivateHome, why_not
-from tests.support.tcpserver import TcpServer, running
+from tests.support.tcpserver import TcpServer
 
 from pyqmail.queue.async_client import AsyncQueue
 
@@ -30,6 +32,8 @@ pytestmark = [
 
 MESSAGES = 500  # each way
 TOGETHER = 100
+CRASHING = 300
+UNDER_WAY = 40  # at most, as many as there are slots on both sides
 PATIENCE = 200  # seconds for what takes about ten
 PIECES = [
     b"\n",
@@ -78,20 +82,33 @@ class Home:
     def __init__(self, name: str, home: PrivateHome) -> None:
         self.name = name
         self.home = home
+        self.server: TcpServer | None = None
         home.write("control/locals", f"{name}.example\n")
         home.write("control/rcpthosts", f"{name}.example\n")
         for user in ("aku", "kamu"):
             home.write(f"home/{user}/.qmail-default", "./Maildir/\n")
 
-    def listen(self) -> TcpServer:
-        """Return the server that takes mail for it, which must be stopped."""
+    def lead_to(self, other: Home) -> None:
+        """Have the other one listen, at a new port, and this one send there."""
+        other.listen()
+        assert other.server, "it listens"
+        port = other.server.port
+        self.home.write("control/smtproutes", f"{other.name}.example:127.0.0.1:{port}\n")
+
+    def close(self) -> None:
+        """Kill the server that takes mail for it."""
+        if self.server is not None:
+            self.server.stop()
+
+    def listen(self) -> None:
+        """Start a server that takes mail for it."""
+        self.close()
         folder = Path(self.home.top)
         program = f"{self.home.path}/bin/tcpserver"
-        server = TcpServer(program, folder, {"QMAILHOME": self.home.path})
+        self.server = TcpServer(program, folder, {"QMAILHOME": self.home.path})
         owner = self.home.account
         become = ["-u", str(owner.pw_uid), "-g", str(owner.pw_gid)] if os.getuid() == 0 else []
-        server.start(["-RHl0", "-c", "100", *become], ["qmail-smtpd"])
-        return server
+        self.server.start(["-RHl0", "-c", "100", *become], ["qmail-smtpd"])
 
     async def send(self, messages: dict[int, bytes], to: str) -> None:
         """Queue messages, byte for byte; each has an address of its own."""
@@ -139,8 +156,8 @@ def homes() -> Iterator[tuple[Home, Home]]:
             Home(name, stack.enter_context(PrivateHome("aku", "kamu"))) for name in "ab"
         )
         for here, there in ((first, second), (second, first)):
-            server = stack.enter_context(running(here.listen()))
-            there.home.write("control/smtproutes", f"{here.name}.example:127.0.0.1:{server.port}\n")
+            stack.callback(here.close)
+            there.lead_to(here)
         first.home.start_alone("./Maildir/")
         second.home.start_alone("./Maildir/")
         yield first, second
@@ -163,6 +180,47 @@ def test_what_arrives_is_what_was_sent_and_once(homes: tuple[Home, Home]) -> Non
         assert sorted(numbers) == sorted(messages), "each arrives once"
         assert there.refused() == [n for n, text in expected.items() if text is None]
         assert ways == {b"SMTP" if here is first else b"ESMTPS"}
+
+
+def test_nothing_is_lost_when_both_are_killed_in_the_middle(homes: tuple[Home, Home]) -> None:
+    first, second = homes
+    texts = {number: b"Subject: x\n\nletter %d.\n" % number for number in range(CRASHING)}
+
+    asyncio.run(first.send(texts, second.name))
+    second.home.wait(lambda: second.count("kamu") > CRASHING // 10, "nothing arrives")
+    for home in homes:
+        home.home.kill_all()
+        home.close()
+    arrived_before = second.count("kamu")
+    first.lead_to(second)
+    for home in homes:
+        home.home.start_alone("./Maildir/")
+    await_end(first, second, CRASHING)
+
+    numbers, messages, _ = second.received()
+    assert messages == texts
+    assert arrived_before < CRASHING, "it was in the middle"
+    # What was under way at that moment may come twice.
+    assert len(numbers) - len(messages) <= UNDER_WAY
+    assert first.home.mail("aku") == []
+
+
+def await_end(sender: Home, receiver: Home, count: int) -> None:
+    """Return when so many have arrived and nobody waits; what was deferred is tried again."""
+
+    def all_have_arrived() -> bool:
+        os.kill(sender.home.pid, signal.SIGALRM)
+        time.sleep(0.5)
+        waits = any(map(waiting, (sender, receiver)))
+        return receiver.count("kamu") >= count and not waits
+
+    sender.home.wait(all_have_arrived, "not all have arrived", PATIENCE)
+
+
+def waiting(home: Home) -> list[str]:
+    """Return the files of recipients; what else is left over was never accepted."""
+    of_recipients = re.compile("/queue/(todo|info|local|remote|bounce)/")
+    return [path for path in home.home.queued() if of_recipients.search(path)]
 
 
 def exchange(homes: tuple[Home, Home], sent: dict[str, dict[int, bytes]]) -> None:

@@ -10,6 +10,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 from tests.support.system_home import HOST, PREFIX, SystemHome, why_not
 
 from pyqmail.control.roles import FAMILY, GROUPS
@@ -167,6 +168,24 @@ def test_what_is_wrong_is_named_and_mended(
     after = state_of(home, name)
     assert after == before or name == "control/me"
     assert after[2] == before[2]
+
+
+@pytest.mark.parametrize("name", ["smtproutes_auth", "clientcert.pem"])
+def test_a_secret_of_qmail_remote_is_given_to_it_and_to_nobody_else(
+    home: SystemHome, name: str
+) -> None:
+    pem = trustme.CA().issue_cert(HOST).private_key_and_cert_chain_pem.bytes().decode()
+    home.write(f"control/{name}", pem if name.endswith(".pem") else "relay joe secret\n")
+    os.chmod(f"{home.path}/control/{name}", 0o600)
+    try:
+        before = {place for place, _ in findings(home)}
+
+        after = findings(home, fix=True)
+
+        assert (before, after) == ({f"control/{name}"}, set())
+        assert state_of(home, f"control/{name}") == ("qmailr", "qmail", 0o600)
+    finally:
+        os.unlink(f"{home.path}/control/{name}")
 
 
 def test_a_folder_in_the_place_of_a_file_is_left_to_people(home: SystemHome) -> None:

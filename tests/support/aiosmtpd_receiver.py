@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tests.support.daemons import daemon
-from tests.support.receivers import LOGIN, MAX_SIZE, PASSWORD, Receiver
+from tests.support.receivers import KNOWN, LOGIN, MAX_SIZE, PASSWORD, Receiver
 from tests.support.unpacked import unpack
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class Aiosmtpd(Receiver):
     variants = ("plain", "tls", "strict", "relay", "mended")
     tls_words = rb"X-Tls: True"
 
-    def __init__(self, folder: Path, authority: Authority) -> None:
-        super().__init__(folder, authority)
+    def __init__(self, folder: Path, authority: Authority, way_back: int) -> None:
+        super().__init__(folder, authority, way_back)
         root = unpack(PACKAGES[0], folder, *PACKAGES[1:])
         self._modules = root / "usr/lib/python3/dist-packages"
 
@@ -40,7 +40,7 @@ class Aiosmtpd(Receiver):
         settings = {
             "box": str(self.box),
             "certificate": str(self.certificate),
-            "known": ["joe", "ann", "jörg"],
+            "known": ["joe", "ann", "jörg", *KNOWN],
             "login": LOGIN,
             "password": PASSWORD,
             "ports": self.ports,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.children import NOBODY
 from tests.support.daemons import daemon
-from tests.support.receivers import LOGIN, MAX_SIZE, PASSWORD, Receiver
+from tests.support.receivers import HOME_DOMAIN, LOGIN, MAX_RECIPIENTS, MAX_SIZE, PASSWORD, Receiver
 from tests.support.unpacked import require_libraries, unpack
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ ACCOUNTS = {
 }
 CONFIGURATION = """\
 keep_environment = LD_PRELOAD : NSS_WRAPPER_PASSWD : NSS_WRAPPER_GROUP
+exim_path = {program}
 exim_user = Debian-exim
 exim_group = Debian-exim
 deliver_drop_privilege = true
@@ -39,6 +40,9 @@ local_interfaces = 127.0.0.1
 daemon_smtp_ports = {all_ports}
 domainlist ours = *.exim.example
 message_size_limit = {size}
+recipients_max = {max_recipients}
+smtp_accept_max_per_connection = 7
+smtp_accept_max_per_host = 8
 smtputf8_advertise_hosts = ${{if eq{{$received_port}}{{{ports[bare]}}}{{}}{{*}}}}
 pipelining_advertise_hosts = ${{if eq{{$received_port}}{{{ports[bare]}}}{{}}{{*}}}}
 dsn_advertise_hosts = ${{if eq{{$received_port}}{{{ports[bare]}}}{{}}{{*}}}}
@@ -56,7 +60,7 @@ recipient:
     message = Greylisted, come back later
   accept
     domains = +ours
-    local_parts = joe : ann : grey : j\\xc3\\xb6rg
+    local_parts = joe : ann : grey : late : j\\xc3\\xb6rg : ^r[0-9]
   deny
     domains = +ours
     message = no such mailbox here
@@ -66,11 +70,26 @@ recipient:
     message = relay not permitted
 
 begin routers
+home:
+  driver = manualroute
+  domains = {home}
+  route_list = * 127.0.0.1
+  self = send
+  transport = back
+late:
+  driver = redirect
+  local_parts = late
+  allow_fail
+  data = :fail: no such mailbox any more
 all:
   driver = accept
   transport = maildir
 
 begin transports
+back:
+  driver = smtp
+  port = {way_back}
+  allow_localhost
 maildir:
   driver = appendfile
   directory = {folder}/mail
@@ -103,8 +122,8 @@ class Exim(Receiver):
     name = "exim"
     variants = ("plain", "tls", "bare", "relay", "mended")
 
-    def __init__(self, folder: Path, authority: Authority) -> None:
-        super().__init__(folder, authority)
+    def __init__(self, folder: Path, authority: Authority, way_back: int) -> None:
+        super().__init__(folder, authority, way_back)
         self._root = unpack(PACKAGES[0], folder, *PACKAGES[1:])
         self._program = self._root / "usr/sbin/exim4"
         require_libraries(self._program)
@@ -114,7 +133,9 @@ class Exim(Receiver):
             (folder / name).mkdir()
         text = CONFIGURATION.format(
             folder=folder, ports=self.ports, certificate=self.certificate, size=MAX_SIZE,
-            login=LOGIN, password=PASSWORD, all_ports=" : ".join(map(str, self.ports.values())),
+            max_recipients=MAX_RECIPIENTS, login=LOGIN, password=PASSWORD,
+            program=self._program, home=HOME_DOMAIN, way_back=self.way_back,
+            all_ports=" : ".join(map(str, self.ports.values())),
         )  # fmt: skip
         (folder / "conf").write_text(text)
         self.give_away(folder, folder / "spool", folder / "mail", self.certificate)

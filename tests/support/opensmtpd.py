@@ -13,7 +13,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from tests.support.daemons import daemon
-from tests.support.receivers import MAX_SIZE, Receiver
+from tests.support.receivers import HOME_DOMAIN, KNOWN, MAX_RECIPIENTS, MAX_SIZE, Receiver
 from tests.support.unpacked import require_libraries, unpack
 
 if TYPE_CHECKING:
@@ -38,10 +38,14 @@ CONFIGURATION = """\
 pki ours cert "{certificate}"
 pki ours key "{certificate}"
 smtp max-message-size {size}
-table known {{ joe = nobody, ann = nobody }}
+smtp limit max-rcpt {max_recipients}
+smtp limit max-mails 5
+table known {{ {known} }}
 listen on 127.0.0.1 port {ports[plain]} hostname opensmtpd.example
 listen on 127.0.0.1 port {ports[tls]} hostname opensmtpd.example tls pki ours
 action box maildir "{folder}/mail" virtual <known>
+action back relay host smtp://127.0.0.1:{way_back}
+match from any for domain "{home}" action back
 match from any for domain "*.opensmtpd.example" action box
 """
 
@@ -50,6 +54,7 @@ class OpenSmtpd(Receiver):
     """Give it a folder of its own; unpacks OpenSMTPD there, or skips the test."""
 
     name = "opensmtpd"
+    tells_original = False
 
     @classmethod
     def why_not(cls) -> str | None:
@@ -60,8 +65,8 @@ class OpenSmtpd(Receiver):
             return "no process can have a view of its own of the file system here"
         return None
 
-    def __init__(self, folder: Path, authority: Authority) -> None:
-        super().__init__(folder, authority)
+    def __init__(self, folder: Path, authority: Authority, way_back: int) -> None:
+        super().__init__(folder, authority, way_back)
         self._root = unpack(PACKAGE, folder)
         require_libraries(self._root / "usr/sbin/smtpd")
         for name in ("spool/smtpd", "lib/opensmtpd/empty", "run", "mail"):
@@ -73,8 +78,10 @@ class OpenSmtpd(Receiver):
 
     def _write_configuration(self) -> None:
         text = CONFIGURATION.format(
-            folder=self.folder, ports=self.ports, certificate=self.certificate, size=MAX_SIZE
-        )
+            folder=self.folder, ports=self.ports, certificate=self.certificate, size=MAX_SIZE,
+            home=HOME_DOMAIN, way_back=self.way_back, max_recipients=MAX_RECIPIENTS,
+            known=", ".join(f"{name} = nobody" for name in ("joe", "ann", *KNOWN)),
+        )  # fmt: skip
         (self.folder / "conf").write_text(text)
         passwd = "".join(
             f"{name}:x:{uid}:{uid}::{EMPTY}:/bin/false\n" for name, uid in USERS.items()

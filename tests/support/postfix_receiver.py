@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tests.support.postfix import Postfix, why_not
-from tests.support.receivers import MAX_SIZE, Receiver
+from tests.support.receivers import HOME_DOMAIN, MAX_ERRORS, MAX_RECIPIENTS, MAX_SIZE, Receiver
 from tests.support.unpacked import unpack
 
 if TYPE_CHECKING:
@@ -37,15 +37,15 @@ class PostfixReceiver(Receiver):
     def why_not(cls) -> str | None:
         return why_not()
 
-    def __init__(self, folder: Path, authority: Authority) -> None:
-        super().__init__(folder, authority)
+    def __init__(self, folder: Path, authority: Authority, way_back: int) -> None:
+        super().__init__(folder, authority, way_back)
         self.box = folder / "mail" / "box"
         self.box.parent.mkdir()
         self.give_away(self.box.parent)
         root = unpack("postfix", folder)
         self._policy = _PolicyServer()
         known = folder / "known"
-        known.write_text("/^(joe|ann|grey|jörg)@/ box/\n", encoding="utf-8")
+        known.write_text("/^(joe|ann|grey|late|jörg|r[0-9]+)@/ box/\n", encoding="utf-8")
         ours = folder / "ours"
         ours.write_text("/\\.postfix\\.example$/ ours\n")
         settings = {
@@ -61,6 +61,14 @@ class PostfixReceiver(Receiver):
             "smtpd_tls_chain_files": str(self.certificate),
             "smtpd_tls_received_header": "yes",
             "smtputf8_enable": "yes",
+            "transport_maps": f"inline:{{ {{ {HOME_DOMAIN} = smtp:[127.0.0.1]:{way_back} }}, "
+            "{ gone.example = error:5.1.1 no such mailbox any more } }",
+            # Who is known at the door, and then is not.
+            "virtual_alias_maps": f"inline:{{ late@{self.domain('plain')}=late@gone.example }}",
+            "notify_classes": "",
+            "smtpd_recipient_limit": str(MAX_RECIPIENTS),
+            "smtpd_hard_error_limit": str(MAX_ERRORS),
+            "smtpd_error_sleep_time": "0",
             "message_size_limit": str(MAX_SIZE),
             "mynetworks": "192.0.2.1",
             "maillog_file": str(folder / "log"),

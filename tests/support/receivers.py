@@ -5,7 +5,8 @@ all below it there: `plain` offers extensions but no TLS, `tls` STARTTLS as well
 little as that server can; `relay` takes mail for everybody from who logs in, and so does
 `mended`, whose password is wrong at first. All of it lies in one Maildir. Everywhere joe and
 ann are known, and also grey where somebody is turned away at first; messages above
-`MAX_SIZE` are refused.
+`MAX_SIZE` are refused; late is accepted and then bounced. Each has such limits as it knows, and
+sends its reports to the port `way_back`, where the home of `HOME_DOMAIN` is.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from tests.support.certificates import Authority
 
 MAX_SIZE = 100_000  # bytes
+HOME_DOMAIN = "mail.example.org"
+KNOWN = [f"r{number}" for number in range(24)]  # more whom it knows
+MAX_RECIPIENTS = 10  # of a transaction; the rest is told to come back
+MAX_ERRORS = 5  # in a session, where a receiver counts them
 LOGIN, PASSWORD = "us", "correct horse"
 # Whom a copy is for, in the words of each.
 _RECIPIENTS = re.compile(rb"^(?:Envelope-to|Delivered-To|X-Recipients): (.*)$", re.MULTILINE)
@@ -37,10 +42,12 @@ class Receiver:
 
     name = ""
     variants: Sequence[str] = ("plain", "tls")
+    tells_original = True  # do its reports say what ORCPT and ENVID were (RFC 3461 §6.3)?
     tls_words = rb"(?i)\bwith esmtpsa?\b"  # RFC 3848
 
-    def __init__(self, folder: Path, authority: Authority) -> None:
+    def __init__(self, folder: Path, authority: Authority, way_back: int) -> None:
         self.folder = folder
+        self.way_back = way_back
         self.box = folder / "mail"
         self.ports = {variant: free_port() for variant in self.variants}
         self.authority = authority

@@ -111,6 +111,13 @@ class SystemHome:
         """Run a program of the home, as root or as a user."""
         return self._run([f"{self.path}/bin/{argv[0]}", *argv[1:]], text, user)
 
+    def as_user(self, user: str, *argv: str) -> None:
+        """Run a program of the home as a user, in his home; it must succeed."""
+        entry = self.account(user)
+        command = ["cd", entry.pw_dir, "&&", f"{self.path}/bin/{argv[0]}", *argv[1:]]
+        done = self._run(["sh", "-c", " ".join(command)], user=user)
+        assert done.returncode == 0, done.stderr
+
     def _run(
         self, argv: list[str], text: str = "", user: str = ""
     ) -> subprocess.CompletedProcess[str]:

@@ -53,7 +53,10 @@ def is_named(certified: Sequence[bytes], names: Sequence[bytes]) -> bool:
 
 def _canonical(name: bytes) -> bytes:
     literal = parse_literal(name) or parse_literal(b"[" + name + b"]")
-    return ascii_name(name).lower() if literal is None else str(literal).encode()
+    if literal is not None:
+        return str(literal).encode()
+    plain = name.removeprefix(b".")
+    return name[: len(name) - len(plain)] + ascii_name(plain).lower()
 
 
 def _matches(certified: bytes, name: bytes) -> bool:

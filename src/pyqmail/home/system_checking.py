@@ -11,6 +11,7 @@ import stat
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from pyqmail.control import smtproutes_auth
 from pyqmail.control.roles import FAMILY
 from pyqmail.errors import TransientFailure
 from pyqmail.home import family, hierarchy
@@ -29,8 +30,13 @@ if TYPE_CHECKING:
 # Who reads control files; qmail-send, qmail-smtpd and qmail-remote.
 _READERS: Final = ("qmails", "qmaild", "qmailr")
 # Those that hold a secret, and whose it is. Others are for everybody.
-_SECRETS: Final = {"servercert.pem": ("qmaild",)}
+_SECRETS: Final = {
+    "clientcert.pem": ("qmailr",),
+    "servercert.pem": ("qmaild",),
+    smtproutes_auth.NAME: ("qmailr",),
+}
 _SECRET_MODE: Final = 0o640
+_OWN_MODE: Final = 0o600
 _WRITABLE_BY_OTHERS: Final = 0o022
 
 # Whose the messages and envelopes in each folder of the queue are.
@@ -165,7 +171,10 @@ def check_readable(home: str, roles: Roles) -> Iterator[Finding]:
 
 
 def _open_to_readers(home: str, roles: Roles, name: str) -> None:
-    if name in _SECRETS:
+    if "qmailr" in _SECRETS.get(name, ()):
+        # Its group is that of qmailq and qmails, too.
+        files.give(home, f"control/{name}", roles.qmailr.uid, roles.qmailr.gid, _OWN_MODE)
+    elif name in _SECRETS:
         files.give(home, f"control/{name}", 0, roles.nofiles_group, _SECRET_MODE)
     else:
         files.give(home, f"control/{name}", 0, 0, hierarchy.TEXT_MODE)

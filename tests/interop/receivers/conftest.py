@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.certificates import Authority
+from tests.support.daemons import free_port
 from tests.support.places import ordinary_place
-from tests.support.private_home import PrivateHome, why_not
+from tests.support.private_home import NO_SERVICES, PrivateHome, why_not
 from tests.support.receiving import Site, lead_to
 
 if TYPE_CHECKING:
@@ -17,13 +18,17 @@ if TYPE_CHECKING:
     from tests.support.receivers import Receiver
 
 
+WAY_BACK = free_port()
+
+
 @pytest.fixture(scope="session")
 def home() -> Iterator[PrivateHome]:
     """Give a home with the user aku that runs."""
     if why_not() is not None:
         pytest.skip(str(why_not()))
     with PrivateHome("aku") as home:
-        home.start()
+        # The one service that it offers is for the reports of receivers.
+        home.start(f"--listen=smtp=127.0.0.1:{WAY_BACK}", *NO_SERVICES[1:])
         yield home
 
 
@@ -54,7 +59,7 @@ class Running:
             pytest.skip(reason)
         folder = self._stack.enter_context(ordinary_place()) / kind.name
         folder.mkdir()
-        receiver = self._stack.enter_context(kind(folder, self._authority).running())
+        receiver = self._stack.enter_context(kind(folder, self._authority, WAY_BACK).running())
         lead_to(self._home, [*self._running.values(), receiver], self._authority)
         return receiver
 

@@ -6,10 +6,12 @@ A delivery has two hosts. The one that misbehaves is preferred; the other is wel
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import ssl
 from contextlib import ExitStack
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +22,7 @@ from tests.support.queues import make_home
 
 from pyqmail.delivery.remote import Delivery, RemoteDeliverer
 from pyqmail.queue.suspension import Suspension
+from pyqmail.queue.tcpto import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,13 +114,13 @@ class Place:
         deliverer = RemoteDeliverer(self.home, resolver, Suspension(self.home, 0), port, 1)
         try:
             with ExitStack() as stack:
-                deliveries = [self._delivery(stack, forward_paths) for _ in range(times)]
+                deliveries = [self.delivery(stack, forward_paths) for _ in range(times)]
                 return await asyncio.gather(*map(deliverer.deliver, deliveries))
         finally:
             await first.stop()
             await self.second.stop()
 
-    def _delivery(self, stack: ExitStack, forward_paths: Sequence[bytes]) -> Delivery:
+    def delivery(self, stack: ExitStack, forward_paths: Sequence[bytes]) -> Delivery:
         message = os.memfd_create("message")
         stack.callback(os.close, message)
         os.pwrite(message, b"hello\n", 0)
@@ -200,7 +203,7 @@ def test_where_nobody_listens_the_next_is_asked(place: Place) -> None:
         resolver = TableResolver(HOSTS, DOMAIN)
         deliverer = RemoteDeliverer(place.home, resolver, Suspension(place.home, 0), port)
         with ExitStack() as stack:
-            delivery = place._delivery(stack, [b"a@far.example"])  # noqa: SLF001  our own
+            delivery = place.delivery(stack, [b"a@far.example"])
             outcome = await deliverer.deliver(delivery)
         await place.second.stop()
         return outcome
@@ -252,3 +255,73 @@ def test_where_the_connection_ends_among_the_recipients_the_next_host_gets_all(
 
     assert list(outcome.recipients) == [b"r"] * 3
     assert (outcome.message[:1], len(place.second.messages)) == (b"K", 1)
+
+
+# Nobody to talk to: what connecting may come to, and whether it is remembered.
+
+CONNECTING = [
+    (ConnectionRefusedError(), "next", False),
+    (ConnectionResetError(), "next", False),
+    (OSError(errno.EHOSTUNREACH, "no route"), "next", False),
+    (OSError(errno.ENETUNREACH, "no network"), "next", False),
+    (OSError(errno.EADDRNOTAVAIL, "no such source"), "next", False),
+    (OSError(errno.ETIMEDOUT, "timed out"), "next", True),
+    (None, "next", True),
+    (OSError(errno.EMFILE, "too many"), "later", False),
+    (OSError(errno.ENOBUFS, "no room"), "later", False),
+]
+
+
+@pytest.mark.parametrize(("accident", "expected", "remembered"), CONNECTING)
+def test_what_connecting_comes_to(
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    accident: OSError | None,
+    expected: str,
+    *,
+    remembered: bool,
+) -> None:
+    connect = asyncio.open_connection
+
+    async def connect_or_not(host: str, *arguments: object, **named: object) -> object:
+        if host == FIRST:
+            if accident is not None:
+                raise accident
+            await asyncio.get_running_loop().create_future()
+        return await connect(host, *arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(asyncio, "open_connection", connect_or_not)
+    place.set("timeoutconnect", "1")
+    first = FarHost()
+
+    (outcome,) = asyncio.run(place.deliver(first))
+
+    assert first.sessions == 0
+    if expected == "later":
+        report = b"ZSystem resources temporarily unavailable. (#4.3.0)\n"
+        assert (outcome.message, place.second.sessions) == (report, 0)
+    else:
+        assert (outcome.message[:1], len(place.second.messages)) == (b"K", 1)
+    assert [str(ip_address(host.address)) for host in read_table(place.home)] == (
+        [FIRST] if remembered else []
+    )
+
+
+@pytest.mark.parametrize("source", ["::1", "127.0.0.1", "127.0.0.1\n::1"])
+def test_a_host_is_reached_by_ipv6_whatever_the_source_for_ipv4(place: Place, source: str) -> None:
+    async def play() -> tuple[Outcome, FarHost]:
+        host = FarHost()
+        port = await host.listen("::1")
+        place.set("smtproutes", f":[::1]:{port}")
+        place.set("outgoingip", source)
+        deliverer = RemoteDeliverer(place.home, TableResolver(), Suspension(place.home, 0))
+        with ExitStack() as stack:
+            delivery = place.delivery(stack, [b"a@far.example"])
+            outcome = await deliverer.deliver(delivery)
+        await host.stop()
+        return outcome, host
+
+    outcome, host = asyncio.run(play())
+
+    assert outcome.message == b"K::1 accepted message.\nRemote host said: 250 ok\n"
+    assert len(host.messages) == 1

@@ -231,3 +231,70 @@ def test_no_address_becomes_a_command(address: bytes) -> None:
 
     with pytest.raises(ValueError, match="one line"):
         session.begin(Path(address), [Path(b"a@y")])
+
+
+OFFERING = b"250-far\r\n250-STARTTLS\r\n250-PIPELINING\r\n250 SIZE 1000\r\n"
+
+
+def test_under_tls_nothing_counts_that_was_said_before() -> None:
+    session = idle_session(OFFERING)
+
+    session.ask_for_tls()
+    said = session.data_to_send()
+    heard = phases(session, b"220 go\r\n")
+    session.secured()
+
+    assert (said, heard) == (b"STARTTLS\r\n", [(Phase.SECURITY, True)])
+    assert session.extensions == {}
+    assert session.data_to_send() == b"EHLO me.example\r\n"
+    assert phases(session, b"250-far\r\n250 DSN\r\n") == [(Phase.HELLO, True)]
+    assert session.extensions == {b"DSN": b""}
+
+
+def test_helo_may_be_said_under_tls_and_then_nothing_is_offered() -> None:
+    session = idle_session(OFFERING)
+    session.ask_for_tls()
+    answers(session, b"220 go\r\n")
+    session.secured()
+
+    assert phases(session, b"502 what\r\n250 far\r\n") == [(Phase.HELLO, True)]
+    assert session.extensions == {}
+
+
+@pytest.mark.parametrize("injected", [b"250 ok\r\n", b"2", b"\n"])
+def test_what_comes_behind_the_consent_to_tls_is_no_answer(injected: bytes) -> None:
+    session = idle_session(OFFERING)
+    session.ask_for_tls()
+
+    with pytest.raises(MalformedReply):
+        answers(session, b"220 go\r\n" + injected)
+
+
+def test_a_refusal_of_tls_leaves_the_session_as_it_was() -> None:
+    session = idle_session(OFFERING)
+    session.ask_for_tls()
+
+    assert phases(session, b"454 not now\r\n") == [(Phase.SECURITY, False)]
+    assert session.idle
+    assert b"PIPELINING" in session.extensions
+
+
+def test_a_refused_sender_gets_no_message_whatever_the_server_says_next() -> None:
+    session = idle_session(PIPELINING)
+    session.begin(Path(b"s@x"), [Path(b"a@y")])
+    session.data_to_send()
+
+    heard = phases(session, b"550 no\r\n250 ok\r\n354 go\r\n")
+
+    assert heard[0] == (Phase.SENDER, False)
+    assert session.data_to_send() == b".\r\n"
+    assert phases(session, b"250 ok\r\n") == [(Phase.MESSAGE, True)]
+    assert session.idle
+
+
+@pytest.mark.parametrize("parameters", [b" X=\r\nDATA", b" X=\n"])
+def test_no_parameter_becomes_a_command(parameters: bytes) -> None:
+    session = idle_session()
+
+    with pytest.raises(ValueError, match="one line"):
+        session.begin(Path(b"s@x", parameters), [Path(b"a@y")])
