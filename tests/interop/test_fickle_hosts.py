@@ -209,7 +209,7 @@ def story() -> Iterator[Story]:
         os.kill(home.pid, signal.SIGALRM)  # else they wait for the time of the next attempt
         deferred = sum(result == "deferral" for _, result, _ in CASES.values())
         home.wait(lambda: attempts(home) >= len(CASES) + deferred, "one was forgotten", PATIENCE)
-        home.wait(lambda: len(home.mail("aku")) >= len(BOUNCES), "not all bounces came")
+        home.wait(lambda: len(home.mail("aku")) >= len(BOUNCES), "bounces lack", PATIENCE)
         home.stop()
         yield Story(home, hosts)
 

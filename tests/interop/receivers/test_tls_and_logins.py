@@ -23,7 +23,7 @@ pytestmark = [
 to_all = pytest.mark.parametrize("receiver", [Exim, PostfixReceiver, Aiosmtpd], indirect=True)
 to_who_asks_for_passwords = pytest.mark.parametrize("receiver", [Exim, Aiosmtpd], indirect=True)
 BROKEN_TLS = "Connected_to_127.0.0.1_but_TLS_failed:"
-NO_TLS = "but_it_offers_no_TLS,_which_control/tlspolicy_demands"
+NO_TLS = "but_it_offers_no_TLS"
 
 
 @to_all
