@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from pyqmail.delivery.outcome import Outcome
+    from pyqmail.delivery.remote import RemoteDeliverer
     from pyqmail.send.gathering import Batch
+    from pyqmail.send.remote_spawner import Deliver
 
 MIN_SLOTS: Final = 120  # qmail's conf-spawn
 # Descriptors: of a delivery the message and the connection, or a pipe and the process; and of
@@ -79,6 +81,13 @@ async def _deliver_ourselves(
     deliverer = make_deliverer(home, environ, limit)
     deliverer.keep_connections()
 
+    await RemoteSpawner(delivering(deliverer), Gathering(), owner, slots, width).serve()
+    deliverer.close()
+
+
+def delivering(deliverer: RemoteDeliverer) -> Deliver:
+    """Return what has `deliverer` deliver batches."""
+
     async def deliver(batch: Batch, message: int) -> list[bytes | None]:
         delivery = Delivery(
             batch.host, batch.reverse_path, batch.forward_paths, message, batch.wishes, batch.seal
@@ -87,8 +96,7 @@ async def _deliver_ourselves(
         batch.seal()
         return reports_of(outcome, len(batch.jobs))
 
-    await RemoteSpawner(deliver, Gathering(), owner, slots, width).serve()
-    deliverer.close()
+    return deliver
 
 
 def reports_of(outcome: Outcome, recipients: int) -> list[bytes | None]:

@@ -30,7 +30,7 @@ UNFORESEEN: Final = b"Zqmail-remote failed unexpectedly; the log says how. (#4.3
 
 
 class RemoteSpawner:
-    """Serves the jobs that come in on descriptor 0 and reports on descriptor 1.
+    """Serves the jobs that come in on descriptor 0, and reports on descriptor 1.
 
     The current directory must be queue/mess, whose messages `message_owner` owns.
     """
@@ -47,12 +47,13 @@ class RemoteSpawner:
         self._listening = True  # does qmail-send still want to know?
         self._reports: list[bytes] = []
 
-    async def serve(self) -> None:
+    async def serve(self, jobs_from: int = 0, reports_to: int = 1) -> None:
         """Deliver until qmail-send is gone and every delivery has ended."""
+        self._reports_to = reports_to
         self._write(encode_greeting(self._slots, self._width))
         jobs = JobReader(self._width)
         async with asyncio.TaskGroup() as self._deliveries:
-            while data := await _read_jobs():
+            while data := await _read_jobs(jobs_from):
                 for job in jobs.feed(data):
                     self._take(job)
 
@@ -112,13 +113,13 @@ class RemoteSpawner:
     def _write(self, data: bytes) -> None:
         while data and self._listening:
             try:
-                data = data[os.write(1, data) :]
+                data = data[os.write(self._reports_to, data) :]
             except OSError:
                 self._listening = False  # the deliveries are finished all the same
 
 
-async def _read_jobs() -> bytes:
+async def _read_jobs(descriptor: int) -> bytes:
     try:
-        return await DescriptorStream(0).read()
+        return await DescriptorStream(descriptor).read()
     except OSError:
         return b""
