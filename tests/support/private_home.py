@@ -217,8 +217,8 @@ class PrivateHome:
         return [self.pid, *descendants(self.pid)]
 
     def titled(self, title: str) -> list[int]:
-        """Return the processes that show just this title."""
-        return [pid for pid in self.family() if self.title_of(pid) == title]
+        """Return the processes whose title is this, with arguments or without."""
+        return [pid for pid in self.family() if self.title_of(pid).split(" ")[0] == title]
 
     def workers(self) -> list[int]:
         """Return the delivery workers."""

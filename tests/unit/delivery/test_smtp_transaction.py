@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pyqmail.delivery import smtp_transaction
 from pyqmail.delivery.composition import Envelope
 from pyqmail.delivery.conversation import Conversation, Patience
 from pyqmail.delivery.outcome import Outcome
@@ -424,3 +425,13 @@ def test_nothing_is_promised_of_a_message_that_is_refused(failing: int) -> None:
 
     assert outcome.of_one(0)[:3] == b"r\0D"
     assert PASSED_ON not in outcome.of_one(0)
+
+
+def test_a_transaction_has_a_limit_however_patient_we_are_with_each_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(smtp_transaction, "LONGEST", 0.05)
+
+    outcome, _ = run(script("data", b""), patience=1000)
+
+    assert (outcome.message, outcome.elsewhere) == (DIED, True)
