@@ -84,3 +84,28 @@ def test_what_runs_when_it_is_terminated_is_nobodys_success(
 
     assert code == -signal.SIGTERM
     assert said == bytes([120])  # the greeting, and no report
+
+
+def test_when_descriptors_run_out_mail_waits_and_each_job_is_reported_once(
+    home: SpawnHome, host: HoldingHost
+) -> None:
+    route(home, host, 4)
+    (home.path / "control/concurrencyremote").write_text("100\n")
+    limited = home.path / "limited"
+    limited.write_text(f"#!/bin/sh\nulimit -n 60\nexec {home.path}/bin/qmail-rspawn\n")
+    limited.chmod(0o755)
+    with running(home, str(limited), PATH="/nowhere") as spawner:
+        for slot in range(100):
+            job = Job(slot, b"0/23", b"s-%d@x" % slot, b"r@d%d.example" % (slot % 4))
+            spawner.send(encode_job(job))
+        host.wait_for(10)
+        host.go_on()
+        reports = spawner.reports(100)
+        spawner.deliver(0, b"ann@d0.example")
+        later = spawner.reports(1)
+
+    letters = [report[:1] for report in reports.values()]
+    assert sorted(reports) == list(range(100))
+    assert set(letters) == {b"K", b"Z"}
+    assert later[0][:1] == b"K"
+    assert len(host.taken) == letters.count(b"K") + 1
