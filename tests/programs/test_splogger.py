@@ -10,6 +10,7 @@ import sys
 import syslog
 
 import pytest
+from tests.support.accounts import locked
 
 from pyqmail.programs.splogger import facility_of
 
@@ -103,7 +104,7 @@ def test_a_last_line_without_its_end_is_lost() -> None:
     reason="needs root and a machine without a syslog, to be the syslog",
 )
 def test_syslog_hears_it(launchers: str) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+    with locked("log"), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
         log.bind("/dev/log")
         try:
             log.settimeout(30)

@@ -52,12 +52,12 @@ def accounts() -> Iterator[None]:
     os.chmod(FOLDER, 0o755)
     in_use = os.open(f"{FOLDER}/in-use", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        with _changing():
+        with changing():
             _make_missing()
             fcntl.flock(in_use, fcntl.LOCK_SH)
         yield
     finally:
-        with _changing():
+        with changing():
             _leave(in_use)
         os.close(in_use)
 
@@ -86,19 +86,21 @@ def empty_home(name: str) -> str:
 @contextmanager
 def homes_of_our_own() -> Iterator[None]:
     """Keep all other test processes out of the users' homes while this lasts."""
-    with _locked("homes"):
+    with locked("homes"):
         yield
 
 
 @contextmanager
-def _changing() -> Iterator[None]:
+def changing() -> Iterator[None]:
     """Let one process at a time make or remove accounts."""
-    with _locked("changing"):
+    with locked("changing"):
         yield
 
 
 @contextmanager
-def _locked(name: str) -> Iterator[None]:
+def locked(name: str) -> Iterator[None]:
+    """Keep all other test processes away from what `name` stands for while this lasts."""
+    os.makedirs(FOLDER, exist_ok=True)
     lock = os.open(f"{FOLDER}/{name}", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -22,6 +22,10 @@ class Authority:
         issued = self._authority.issue_cert(name, "127.0.0.1")
         issued.private_key_and_cert_chain_pem.write_to_path(str(control / "servercert.pem"))
 
+    def certificate(self) -> str:
+        """Return its own certificate, for a file of those that are believed."""
+        return self._authority.cert_pem.bytes().decode()
+
     def context(self) -> ssl.SSLContext:
         """Return what a client needs to believe the servers' certificates."""
         context = ssl.create_default_context()

@@ -1,4 +1,7 @@
-"""A name server on loopback that answers from a table; whatever is not in it does not exist."""
+"""A name server on loopback that answers from a table; whatever is not in it does not exist.
+
+An answer that is too long for a datagram is cut; who asks again by TCP gets it whole.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,9 @@ ADDRESS = f"127.53.{os.getpid() >> 8 & 255}.{os.getpid() & 255 or 1}"
 SERVER_FAILURE = "SERVFAIL"
 REFUSED = "REFUSED"
 SILENCE = "silence"  # no answer at all
-TRUNCATED = "truncated"  # by UDP an empty answer with TC; by TCP, the records
+TRUNCATED = "truncated"  # by UDP an empty answer with TC, however short; by TCP, the records
+MAX_DATAGRAM = 512  # bytes, RFC 1035 §4.2.1
+MAX_ALIASES = 8
 
 # (name, kind) -> records as zone files have them
 Table = dict[tuple[str, str], list[str]]
@@ -62,10 +67,12 @@ def _serve(server: socket.socket, table: Table, asked: list[str]) -> None:
         records = _records(query, table) or [""]
         if records[0] == SILENCE:
             continue
-        if records[0] == TRUNCATED:
+        wire = answer.to_wire(want_shuffle=False)
+        if records[0] == TRUNCATED or len(wire) > MAX_DATAGRAM:
             answer.answer.clear()
             answer.flags |= dns.flags.TC
-        server.sendto(answer.to_wire(want_shuffle=False), peer)
+            wire = answer.to_wire()
+        server.sendto(wire, peer)
 
 
 def _serve_tcp(listener: socket.socket, table: Table, asked: list[str]) -> None:
@@ -93,19 +100,19 @@ def answer_to(query: dns.message.Message, table: Table, asked: list[str]) -> dns
     name, kind = question.name.to_text(), dns.rdatatype.to_text(question.rdtype)
     asked.append(f"{name} {kind}")
     answer = dns.message.make_response(query, recursion_available=True)
+    for _ in range(MAX_ALIASES):
+        alias = table.get((name.lower(), "CNAME"))
+        if alias is None:
+            break
+        answer.answer.append(dns.rrset.from_text(name, 300, "IN", "CNAME", *alias))
+        (name,) = alias
     records = table.get((name.lower(), kind))
     if records and records[0] in (SILENCE, TRUNCATED):
         records = records[1:] or None
     if records in ([SERVER_FAILURE], [REFUSED]):
         answer.set_rcode(dns.rcode.from_text(records[0]))
     elif records is not None:
-        answer.answer.append(dns.rrset.from_text(question.name, 300, "IN", kind, *records))
-    elif alias := table.get((name.lower(), "CNAME")):
-        answer.answer.append(dns.rrset.from_text(question.name, 300, "IN", "CNAME", *alias))
-        if beyond := table.get((alias[0], kind)):
-            answer.answer.append(dns.rrset.from_text(alias[0], 300, "IN", kind, *beyond))
-        elif not any(known == alias[0] for known, _ in table):
-            answer.set_rcode(dns.rcode.NXDOMAIN)
+        answer.answer.append(dns.rrset.from_text(name, 300, "IN", kind, *records))
     elif not any(known == name.lower() for known, _ in table):
         answer.set_rcode(dns.rcode.NXDOMAIN)
     return answer

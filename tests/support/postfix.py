@@ -7,13 +7,11 @@ own nothing there, take the places of `postfix` and `postdrop`.
 from __future__ import annotations
 
 import os
-import signal
-import socket
 import subprocess
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tests.support.daemons import daemon, free_port
 from tests.support.unpacked import environ
 
 if TYPE_CHECKING:
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OWNER, GROUP = "uucp", "news"
-PATIENCE = 20  # seconds until it listens, or has ended
 OWN_FOLDERS = (
     *("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming"),
     *("maildrop", "private", "public", "saved", "trace"),
@@ -52,14 +49,20 @@ def why_not() -> str | None:
 
 
 class Postfix:
-    """One instance below `folder`, of what is unpacked at `root`."""
+    """One instance below `folder`, of what is unpacked at `root`.
 
-    def __init__(self, root: Path, folder: Path, settings: Mapping[str, str]) -> None:
+    It listens on `port`, and has more `services` if these lines of master.cf say so.
+    """
+
+    def __init__(
+        self, root: Path, folder: Path, settings: Mapping[str, str], services: str = ""
+    ) -> None:
         self._root = root
+        self._services = services
         self._folder = folder
         self.queue = folder / "queue"
         self._configure(settings)
-        self.port = _free_port()
+        self.port = free_port()
 
     def _configure(self, settings: Mapping[str, str]) -> None:
         root, folder = self._root, self._folder
@@ -94,21 +97,11 @@ class Postfix:
     @contextmanager
     def running(self, *, delivers: bool) -> Iterator[None]:
         """Run it; without `delivers` it only takes messages in."""
-        services = SERVICES.format(port=self.port) + MANAGER * delivers
+        services = SERVICES.format(port=self.port) + self._services + MANAGER * delivers
         (self._folder / "conf" / "master.cf").write_text(services)
-        with (self._folder / "log").open("ab") as log:
-            process = subprocess.Popen(
-                [f"{self._root}/usr/lib/postfix/sbin/master", "-d", "-c", f"{self._folder}/conf"],
-                env=self.environ(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True,
-            )  # fmt: skip
-        try:
-            self._wait_for_port(process)
+        argv = [f"{self._root}/usr/lib/postfix/sbin/master", "-d", "-c", f"{self._folder}/conf"]
+        with daemon(argv, [self.port], self._folder / "log", env=self.environ()):
             yield
-        finally:
-            # Its children are in its session, and only they.
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(PATIENCE)
 
     def environ(self) -> dict[str, str]:
         """Return the variables of its programs."""
@@ -117,20 +110,3 @@ class Postfix:
     def log(self) -> str:
         """Return what its master has said."""
         return (self._folder / "log").read_text()
-
-    def _wait_for_port(self, process: subprocess.Popen[bytes]) -> None:
-        end = time.monotonic() + PATIENCE
-        while True:
-            with socket.socket() as connection:
-                if connection.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            assert process.poll() is None, self.log()
-            assert time.monotonic() < end, self.log()
-            time.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

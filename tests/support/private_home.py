@@ -217,8 +217,8 @@ class PrivateHome:
         return [self.pid, *descendants(self.pid)]
 
     def titled(self, title: str) -> list[int]:
-        """Return the processes that show just this title."""
-        return [pid for pid in self.family() if self.title_of(pid) == title]
+        """Return the processes whose title is this, with arguments or without."""
+        return [pid for pid in self.family() if self.title_of(pid).split(" ")[0] == title]
 
     def workers(self) -> list[int]:
         """Return the delivery workers."""
@@ -278,9 +278,9 @@ class PrivateHome:
                 found += [f"{folder}/{file}" for file in names]
         return found
 
-    def wait(self, enough: Callable[[], bool], complaint: str) -> None:
+    def wait(self, enough: Callable[[], bool], complaint: str, patience: float = PATIENCE) -> None:
         """Return when `enough()` is true; fail with the log if that takes too long."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + patience
         while not enough():
             assert time.monotonic() < end, f"{complaint}; the log:\n{self.log()}"
             time.sleep(INTERVAL)

@@ -26,8 +26,11 @@ def why_not() -> str | None:
     return f"not a Debian machine: there is no {missing[0]}" if missing else None
 
 
-def unpack(package: str, folder: Path) -> Path:
-    """Return the folder with what is in `package`; skip the test where it cannot be had."""
+def unpack(package: str, folder: Path, *others: str) -> Path:
+    """Return the folder with what is in `package` and `others`, its libraries.
+
+    Skips the test where they cannot be had.
+    """
     reason = why_not()
     if reason is not None:
         pytest.skip(reason)
@@ -35,7 +38,7 @@ def unpack(package: str, folder: Path) -> Path:
     root.mkdir()
     root.chmod(0o755)
     fetched = subprocess.run(
-        ["apt-get", "--quiet", "--option", "APT::Sandbox::User=", "download", package],
+        ["apt-get", "--quiet", "--option", "APT::Sandbox::User=", "download", package, *others],
         cwd=root,
         check=False,
         capture_output=True,
@@ -43,9 +46,17 @@ def unpack(package: str, folder: Path) -> Path:
     )
     if fetched.returncode != 0:
         pytest.skip(f"apt-get cannot download {package}: {fetched.stderr.decode()}")
-    (archive,) = root.glob("*.deb")
-    subprocess.run(["dpkg", "--extract", archive.name, "."], cwd=root, check=True)
+    for archive in root.glob("*.deb"):
+        subprocess.run(["dpkg", "--extract", archive.name, "."], cwd=root, check=True)
     return root
+
+
+def require_libraries(program: Path) -> None:
+    """Skip the test where an unpacked program lacks libraries."""
+    answer = subprocess.run(["ldd", str(program)], check=False, capture_output=True, text=True)
+    missing = [line.split()[0] for line in answer.stdout.split("\n") if "not found" in line]
+    if missing:
+        pytest.skip(f"{program.name} needs {', '.join(missing)}: not installed (tools/peers.txt)")
 
 
 def environ(root: Path) -> dict[str, str]:

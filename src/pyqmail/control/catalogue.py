@@ -121,6 +121,12 @@ ORIGINAL: Final = (
 
 # Files that the original does not know; some are of well-known extensions.
 ADDITIONS: Final = (
+    _line(
+        "accountprefix",
+        "all of a system home",
+        "Names of the accounts begin with {}.",
+        "nothing",
+    ),
     _list(
         "authsenders",
         "qmail-smtpd",

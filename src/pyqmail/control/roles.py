@@ -1,14 +1,16 @@
 """Who does what in a home: the owner of the home's folder decides.
 
 A home that root owns is a system home: every role is an account of its own.
-A home that anybody else owns is a private home: every role is that owner.
+control/accountprefix can name others than the usual ones, so that two system
+homes of one machine need not trust each other. A home that anybody else owns
+is a private home: every role is that owner.
 """
 
 from __future__ import annotations
 
 import os
 
-from pyqmail.control.files import ControlError
+from pyqmail.control.files import ControlError, read_line
 from pyqmail.errors import TransientFailure
 from pyqmail.system import errnos
 from pyqmail.system.accounts import (
@@ -20,6 +22,20 @@ from pyqmail.system.accounts import (
     groups_of,
 )
 
+ACCOUNT_PREFIX = "accountprefix"
+
+# The accounts of a system home and the group of each; qmail's conf-users and conf-groups.
+FAMILY = {
+    "alias": "nofiles",
+    "qmaild": "nofiles",
+    "qmaill": "nofiles",
+    "qmailp": "nofiles",
+    "qmailq": "qmail",
+    "qmailr": "qmail",
+    "qmails": "qmail",
+}
+GROUPS = ("qmail", "nofiles")
+
 
 class Roles:
     """The accounts of one home, each looked up when it is asked for.
@@ -29,12 +45,27 @@ class Roles:
     TransientFailure.
     """
 
-    __slots__ = ("home", "owner", "private")
+    __slots__ = ("_prefix", "home", "owner", "private")
 
     def __init__(self, home: str, owner: Account) -> None:
         self.home = home
         self.owner = owner
         self.private = owner.uid != 0
+        self._prefix: str | None = None
+
+    @property
+    def prefix(self) -> str:
+        """What the names of accounts and groups begin with; nothing, as a rule."""
+        if self._prefix is None:
+            self._prefix = os.fsdecode(read_line(self.home, ACCOUNT_PREFIX) or b"")
+        return self._prefix
+
+    def role(self, name: str) -> Account:
+        """Return the account of the role `name`, which stands in FAMILY, or is `root`."""
+        if name == "root":
+            return self.owner
+        account: Account = getattr(self, name)
+        return account
 
     @property
     def alias(self) -> Account:
@@ -87,17 +118,19 @@ class Roles:
     def _account(self, name: str) -> Account:
         if self.private:
             return self.owner
+        name = self.prefix + name
         account = find_account(name)
         if account is None:
-            raise TransientFailure(b"unable to find user " + name.encode())
+            raise TransientFailure(b"unable to find user " + os.fsencode(name))
         return account
 
     def _group(self, name: str) -> int:
         if self.private:
             return self.owner.gid
+        name = self.prefix + name
         gid = find_group(name)
         if gid is None:
-            raise TransientFailure(b"unable to find group " + name.encode())
+            raise TransientFailure(b"unable to find group " + os.fsencode(name))
         return gid
 
 

@@ -50,8 +50,10 @@ class Connection:
 
     async def hand_over(self, envelope: Envelope, message: OutgoingMessage) -> Outcome:
         """Return what became of the message; nothing that a peer does raises."""
+        first = not self.transactions
         self.transactions += 1
-        return await Transaction(self.conversation, self.partner).run(envelope, message)
+        transaction = Transaction(self.conversation, self.partner, first=first)
+        return await transaction.run(envelope, message)
 
     def close(self) -> None:
         """Say goodbye, if anybody listens, and close; nobody waits for either."""

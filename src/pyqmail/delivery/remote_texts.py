@@ -25,7 +25,7 @@ OURSELVES: Final = (
 LINE_BREAK_IN_SENDER: Final = b"DThis sender's address has a line break; SMTP has none. (#5.1.7)\n"
 LINE_BREAK_IN_RECIPIENT: Final = b"hThis address has a line break; SMTP has none. (#5.1.3)\n"
 # Behind "Connected to" and the address.
-NO_TLS_OFFERED: Final = b"but it offers no TLS, without which it gets nothing (#4.7.4)"
+NO_TLS_OFFERED: Final = b"but it offers no TLS, which control/tlspolicy demands (#4.7.4)"
 NO_MECHANISM: Final = b"but it offers no way to log in that I know (#4.7.4)"
 NO_RECIPIENT_LEFT: Final = b"DGiving up: no address can be sent.\n"
 

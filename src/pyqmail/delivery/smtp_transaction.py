@@ -31,15 +31,16 @@ _RECIPIENT_LETTERS: Final = {Verdict.TRANSIENT: b"s", Verdict.PERMANENT: b"h"}
 
 
 class Transaction:
-    """Hands one message to the host `partner`, its address as text.
+    """Hands one message to the host `partner`, its address as text; `first` in its session or not.
 
     The session must be idle; it is idle again if nothing went wrong.
     """
 
-    def __init__(self, conversation: Conversation, partner: bytes) -> None:
+    def __init__(self, conversation: Conversation, partner: bytes, *, first: bool = True) -> None:
         self._conversation = conversation
         self._session = conversation.session
         self._partner = partner
+        self._first = first
         self._reports: list[bytes] = []
         self._passed_on: frozenset[int] = frozenset()
         self._after_the_end = False  # of data: the message may be accepted
@@ -69,9 +70,15 @@ class Transaction:
         if needs_reset and not (await self._conversation.answer()).accepted:
             raise ConnectionAbortedError  # who cannot forget must not be told more
         if not (answer := await self._conversation.answer()).accepted:
-            going = self._session.closing
+            # Who has had enough messages in this session may take this one in another.
+            tired = not self._first and answer.verdict is Verdict.TRANSIENT
             before = _LETTERS[answer.verdict] + b"Connected to "
-            return self._outcome(before, b" but sender was rejected", answer, elsewhere=going)
+            return self._outcome(
+                before,
+                b" but sender was rejected",
+                answer,
+                elsewhere=self._session.closing or tired,
+            )
         for recipient in composition.recipients:
             if isinstance(recipient, Path):
                 report = self._about_recipient(await self._conversation.answer())

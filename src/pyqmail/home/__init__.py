@@ -4,4 +4,9 @@
 scripts, `launchers` its programs. `ownership` says as whom all of this is
 done. `mailboxes` adds users, `checking` says what is wrong, and `running`
 keeps the whole of it in the foreground.
+
+`system_setup` makes a system home: its accounts are `family`, its owners and
+modes `hierarchy`, what starts it `service_files`. `operation` starts and stops
+it, `sendmail_links` and `spool` take over from another mail server, and
+`removal` takes the programs away.
 """

@@ -27,15 +27,30 @@ _DELIVERIES: Final = {
 
 
 def write_boot_scripts(home: str) -> None:
-    """Write the scripts of boot and rc that are not there yet."""
-    scripts = {f"boot/{name}": delivery for name, delivery in _DELIVERIES.items()}
-    for name, delivery in _DELIVERIES.items():
-        scripts[f"boot/{name}+df"] = f"{_DOT_FORWARD}\n{delivery}"
-    scripts["rc"] = MAILBOX
-    for name, delivery in scripts.items():
+    """Write the scripts of boot that are not there yet."""
+    for name, text in scripts(home).items():
         path = os.path.join(home, name)
         if not os.path.lexists(path):
-            files.replace_durably(path, boot_script(home, delivery), _MODE)
+            files.replace_durably(path, text, _MODE)
+
+
+def scripts(home: str) -> dict[str, bytes]:
+    """Return the scripts of boot by their names below the home."""
+    texts = {}
+    for name, delivery in _DELIVERIES.items():
+        texts[f"boot/{name}"] = boot_script(home, delivery)
+        texts[f"boot/{name}+df"] = boot_script(home, f"{_DOT_FORWARD}\n{delivery}")
+    return texts
+
+
+def write_rc(home: str) -> None:
+    """Write the script that starts a private home, unless it is there.
+
+    In a system home the administrator copies one of boot, as ever; some make a folder of it.
+    """
+    path = os.path.join(home, "rc")
+    if not os.path.lexists(path):
+        files.replace_durably(path, boot_script(home, MAILBOX), _MODE)
 
 
 def boot_script(home: str, delivery: str) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.assign import parse_assign
@@ -29,16 +30,17 @@ from pyqmail.errors import Failure, TransientFailure
 from pyqmail.home.checking_remote import check_remote
 from pyqmail.home.findings import ERROR, WARNING, Finding, finding_of
 from pyqmail.home.launchers import interpreter_of
+from pyqmail.home.machine_checking import check_machine
 from pyqmail.home.setup import ALIASES, FOLDERS
+from pyqmail.home.system_checking import check_system
 from pyqmail.login import passwords
 from pyqmail.login.sources import login_of
 from pyqmail.queue import layout
-from pyqmail.system import errnos
+from pyqmail.system import errnos, files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_OF_PRIVATE_HOMES: Final = ("home", "run")  # in a system home, qmail-start makes the second
 _HIDDEN: Final = "cannot be looked at: run this as root or as the owner"
 _FIELDS_TO_HOME: Final = 4  # of a record of users/cdb: user, uid, gid, home
 _OTHERS: Final = 0o007
@@ -50,20 +52,23 @@ def check_home(home: str) -> list[Finding]:
     """Return all that is wrong with `home`, errors and warnings, in order of place."""
     try:
         roles = roles_of(home)
-        findings = [*_check_folders(home, roles), *_check_controls(home), *_check_users(home)]
-        findings += [*_check_aliases(home), *_check_programs(home), *_check_queue(home, roles)]
+        findings = [*_check_places(home, roles), *_check_controls(home), *_check_users(home)]
+        findings += [*_check_aliases(home), *_check_programs(home)]
         findings += [*_check_passwords(home), *_check_certificate(home, roles)]
         findings += check_remote(home, roles)
+        findings += check_machine(home, private=roles.private)
     except Failure as failure:
         return [Finding(ERROR, home, str(failure))]
     return findings
 
 
-def _check_folders(home: str, roles: Roles) -> Iterator[Finding]:
+def _check_places(home: str, roles: Roles) -> Iterator[Finding]:
+    if not roles.private:
+        yield from check_system(home, roles)
+        return
     for name, mode in FOLDERS.items():
-        if roles.private or name not in _OF_PRIVATE_HOMES:
-            owner = roles.alias if name == "alias" else roles.owner
-            yield from _check_path(home, name, owner.uid, mode)
+        yield from _check_path(home, name, roles, mode)
+    yield from _check_queue(home, roles)
 
 
 def _check_queue(home: str, roles: Roles) -> Iterator[Finding]:
@@ -73,8 +78,8 @@ def _check_queue(home: str, roles: Roles) -> Iterator[Finding]:
     if not os.access(layout.queue_directory(home), os.X_OK):
         yield Finding(WARNING, "queue", _HIDDEN)
         return
-    for name, role, mode in layout.queue_entries():
-        yield from _check_path(home, os.path.join("queue", name), getattr(roles, role).uid, mode)
+    for name, _, mode in layout.queue_entries():
+        yield from _check_path(home, os.path.join("queue", name).rstrip("/"), roles, mode)
 
 
 def _check_programs(home: str) -> Iterator[Finding]:
@@ -141,7 +146,9 @@ def _check_certificate(home: str, roles: Roles) -> Iterator[Finding]:
         yield Finding(WARNING, place, f"expires in {days} days")
 
 
-def _check_path(home: str, name: str, owner: int, mode: int) -> Iterator[Finding]:
+def _check_path(home: str, name: str, roles: Roles, mode: int) -> Iterator[Finding]:
+    owner = roles.owner.uid
+    repair = partial(files.give, home, name, owner, roles.owner.gid, mode)
     try:
         status = os.stat(os.path.join(home, name))
     except FileNotFoundError:
@@ -151,14 +158,15 @@ def _check_path(home: str, name: str, owner: int, mode: int) -> Iterator[Finding
         yield Finding(WARNING, name, _HIDDEN)
         return
     if status.st_uid != owner:
-        yield Finding(ERROR, name, f"belongs to uid {status.st_uid}: chown {owner} {name}")
+        text = f"belongs to uid {status.st_uid}: chown {owner} {name}"
+        yield Finding(ERROR, name, text, repair)
     found = stat.S_IMODE(status.st_mode)
     if found & _WORLD_WRITABLE & ~mode:
-        yield Finding(ERROR, name, f"everybody may write to it: chmod {mode:o} {name}")
+        text = f"everybody may write to it: chmod {mode:o} {name}"
+        yield Finding(ERROR, name, text, repair)
     elif found != mode:
-        yield Finding(
-            WARNING, name, f"has mode {found:04o} and not {mode:04o}: chmod {mode:o} {name}"
-        )
+        text = f"has mode {found:04o} and not {mode:04o}: chmod {mode:o} {name}"
+        yield Finding(WARNING, name, text, repair)
 
 
 def _check_controls(home: str) -> Iterator[Finding]:

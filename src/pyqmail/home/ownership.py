@@ -85,6 +85,17 @@ def require_reachable(home: str, account: Account) -> None:
     """Raise TransientFailure unless this process can use home, interpreter and package."""
     if not _may(home, os.R_OK | os.W_OK | os.X_OK):
         raise _unreachable(home, account, "choose another folder")
+    require_programs(account)
+
+
+def require_way(home: str, account: Account) -> None:
+    """Raise TransientFailure unless this process can come to the home."""
+    if not _may(home, os.X_OK):
+        raise _unreachable(home, account, "choose another folder")
+
+
+def require_programs(account: Account) -> None:
+    """Raise TransientFailure unless this process can use interpreter and package."""
     if not _may(interpreter(), os.X_OK):
         raise _unreachable(interpreter(), account, "install Python where everybody can execute it")
     for folder in library_folders():

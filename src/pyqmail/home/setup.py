@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from pyqmail.control.roles import roles_of
 from pyqmail.errors import PermanentFailure, TransientFailure
 from pyqmail.home import configuration
-from pyqmail.home.boot import write_boot_scripts
+from pyqmail.home.boot import write_boot_scripts, write_rc
 from pyqmail.home.launchers import write_launchers
 from pyqmail.home.ownership import acting_as, become, require_reachable
 from pyqmail.queue.layout import make_queue
@@ -48,8 +48,7 @@ def setup(home: str, host: bytes, user: str | None, programs: Iterable[str]) -> 
     Root gives it to `user`, and makes the folder itself at most: all the
     rest is done as that account.
     """
-    if any(character in home for character in ":\n\0"):
-        raise PermanentFailure(b"the path of a home cannot contain a colon or a newline")
+    require_path(home)
     configuration.require_host(host)
     owner = choose_owner(home, user)
     _make_top(home, owner)
@@ -57,14 +56,21 @@ def setup(home: str, host: bytes, user: str | None, programs: Iterable[str]) -> 
     os.umask(0o022)
     for name, mode in FOLDERS.items():
         _make_folder(os.path.join(home, name), mode)
-    _write_controls(home, host)
+    write_controls(home, host)
     _write_certificate(home)
     for name in ALIASES:
-        _make_empty_file(os.path.join(home, "alias", name))
+        make_empty_file(os.path.join(home, "alias", name))
     write_boot_scripts(home)
+    write_rc(home)
     make_queue(home, roles_of(home))
     write_launchers(home, programs)
     return owner
+
+
+def require_path(home: str) -> None:
+    """Raise PermanentFailure unless users/assign can hold the path of the home."""
+    if any(character in home for character in ":\n\0"):
+        raise PermanentFailure(b"the path of a home cannot contain a colon or a newline")
 
 
 def choose_owner(home: str, user: str | None) -> Account:
@@ -136,7 +142,8 @@ def _make_folder(path: str, mode: int) -> None:
         files.make_directory(path, mode)
 
 
-def _make_empty_file(path: str) -> None:
+def make_empty_file(path: str) -> None:
+    """Make an empty file, if there is nothing of this name."""
     if not os.path.lexists(path):
         files.write_new_file(path, b"", _FILE_MODE)
 
@@ -149,7 +156,7 @@ def _write_certificate(home: str) -> None:
     write_certificate(home)
 
 
-def _write_controls(home: str, host: bytes) -> None:
+def write_controls(home: str, host: bytes) -> None:
     """Write what config-fast writes, each file only if it is absent."""
     if not configuration.is_set(home, "me"):
         configuration.write_line(home, "me", host)

@@ -11,6 +11,7 @@ from pyqmail.errors import TRANSIENT
 from pyqmail.programs.run import home_of, run
 from pyqmail.queue.cleanup import serve
 from pyqmail.queue.layout import queue_directory
+from pyqmail.system import confinement
 from pyqmail.system.processes import set_title
 
 TYPE_CHECKING = False
@@ -30,4 +31,6 @@ def clean(_arguments: Sequence[bytes], environment: Mapping[bytes, bytes]) -> in
     set_title("qmail-clean")
     if not os.access(queue_directory(home), os.X_OK):
         return TRANSIENT
+    confinement.forbid_new_privileges()
+    confinement.forbid_core_dumps()
     return serve(home, 0, 1)

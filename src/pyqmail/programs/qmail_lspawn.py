@@ -46,6 +46,6 @@ def spawn(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
         drop_to(roles.owner.uid, roles.owner.gid, [roles.owner.gid])
     width = read_slot_width(home, "local")
     slots = min(max(read_concurrency(home, "local"), MIN_SLOTS), slots_of_width(width))
-    set_title("qmail-lspawn")
+    set_title(f"qmail-lspawn {os.fsdecode(arguments[0])}")
     Spawner(home, roles, arguments[0], slots, width).serve()
     return SUCCESS

@@ -11,7 +11,7 @@ import os
 from pyqmail.control.roles import roles_of
 from pyqmail.programs.run import home_of, run
 from pyqmail.queue.queued import run_queued
-from pyqmail.system import files
+from pyqmail.system import confinement, files
 from pyqmail.system.accounts import drop_to
 from pyqmail.system.processes import set_title
 
@@ -32,6 +32,8 @@ def serve(_arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
     set_title("qmail-queued")
     if os.geteuid() == 0:
         _become_owner(home)
+    confinement.forbid_new_privileges()
+    confinement.forbid_core_dumps()
     return run_queued(home)
 
 
@@ -42,4 +44,4 @@ def _become_owner(home: str) -> None:
     if not os.path.isdir(folder):
         files.make_directory(folder, 0o755)
     files.change_owner(folder, owner.uid, roles.qmail_group)
-    drop_to(owner.uid, roles.qmail_group, [])
+    drop_to(owner.uid, roles.qmail_group, [roles.qmail_group])

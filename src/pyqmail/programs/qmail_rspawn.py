@@ -9,6 +9,7 @@ import asyncio
 import os
 import resource
 import shutil
+import sys
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.concurrency import read_concurrency, read_slot_width
@@ -25,6 +26,7 @@ from pyqmail.send.gathering import Gathering
 from pyqmail.send.remote_program import RemoteProgram, digest
 from pyqmail.send.remote_spawner import RemoteSpawner
 from pyqmail.send.shares import shares_of
+from pyqmail.system import confinement
 from pyqmail.system.loops import loop_factory
 from pyqmail.system.processes import set_title
 
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from pyqmail.send.gathering import Batch
     from pyqmail.send.remote_spawner import Deliver
 
+# Names of hosts and servers, certificates, libraries, random numbers.
+_OF_THE_MACHINE: Final = ("/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/usr")
 MIN_SLOTS: Final = 120  # qmail's conf-spawn
 # Descriptors: of a delivery the message and the connection, or a pipe and the process; and of
 # the rest connections that are kept and questions to the DNS.
@@ -63,7 +67,9 @@ def spawn(_arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
     slots = min(max(read_concurrency(home, "remote"), MIN_SLOTS), slots_of_width(width))
     _allow_descriptors(slots)
     program = _foreign_program(environ)
+    confinement.forbid_core_dumps()
     if program is None:
+        _confine(home)  # a program of others may need rights of its own
         service = _deliver_ourselves(home, environ, owner, slots, width)
     else:
         remote = RemoteProgram(program, environ)
@@ -71,6 +77,14 @@ def spawn(_arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(service)
     return SUCCESS
+
+
+def _confine(home: str) -> None:
+    """Reach what deliveries need, and nothing else of the machine."""
+    confinement.forbid_new_privileges()
+    readable = [*_OF_THE_MACHINE, *sys.path, os.path.dirname(sys.executable)]
+    readable += [f"{home}/control", f"{home}/queue/mess"]
+    confinement.confine(readable, [f"{home}/queue/lock"])
 
 
 async def _deliver_ourselves(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.concurrency import both_are_ours, read_slot_width
 from pyqmail.control.files import ControlError
+from pyqmail.control.launchers import is_ours
 from pyqmail.errors import SUCCESS, TRANSIENT, TransientFailure
 from pyqmail.programs.run import home_of, run
 from pyqmail.queue.cleanup import PipeCleaner
@@ -24,6 +25,7 @@ from pyqmail.send.core import Core
 from pyqmail.send.daemon import KEPT_FOR_LATER, Daemon, SharedCleaner, adopt_queue, write_log
 from pyqmail.send.spawners import SpawnerPipes, read_greetings
 from pyqmail.send.store_work import QueueNotStarted
+from pyqmail.system import confinement
 from pyqmail.system.loops import loop_factory
 from pyqmail.system.processes import set_title
 
@@ -77,6 +79,7 @@ def _send(home: str, environ: Mapping[bytes, bytes]) -> int:
     _go_to(home + "/queue", log.NO_QUEUE)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     os.umask(UMASK)
+    _give_up_rights(home, environ)
     store = _take_charge(home)
     slots = read_greetings(spawners)
     if slots is None:
@@ -87,6 +90,13 @@ def _send(home: str, environ: Mapping[bytes, bytes]) -> int:
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(daemon.run(bounce_settings, _injector(environ)))
     return SUCCESS
+
+
+def _give_up_rights(home: str, environ: Mapping[bytes, bytes]) -> None:
+    """Let nothing give us rights again, unless another qmail-queue may need some for bounces."""
+    confinement.forbid_core_dumps()
+    if not environ.get(b"QMAILQUEUE") and is_ours(home, "qmail-queue"):
+        confinement.forbid_new_privileges()
 
 
 def _spawners(home: str) -> dict[Channel, SpawnerPipes]:

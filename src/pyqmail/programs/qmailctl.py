@@ -6,25 +6,24 @@ a private one.
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import os
-import shlex
 import signal
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pyqmail.control.roles import leave_root
 from pyqmail.errors import PERMANENT, SUCCESS, TRANSIENT, PermanentFailure, TransientFailure
-from pyqmail.home import checking, credentials, mailboxes
-from pyqmail.home.findings import ERROR
-from pyqmail.home.ownership import become_owner, require_home, require_queue
+from pyqmail.home import credentials, mailboxes
+from pyqmail.home.ownership import become_owner, require_queue
 from pyqmail.home.running import run_home
-from pyqmail.home.setup import setup as make_home
 from pyqmail.message.date import rfc822_date
-from pyqmail.programs.run import home_of, program_names, run
+from pyqmail.programs import installation, migration, operation
+from pyqmail.programs.homes import AsJson, Home
+from pyqmail.programs.homes import path_of as _home
+from pyqmail.programs.homes import visit as _visit
+from pyqmail.programs.run import run
 from pyqmail.programs.tables import show, text_of
 from pyqmail.queue.inspection import Listed, list_messages, list_new_messages
 
@@ -45,16 +44,14 @@ app = typer.Typer(
     context_settings=_HELP,
 )
 user_app = typer.Typer(help="The users of a private home.", no_args_is_help=True)
-queue_app = typer.Typer(help="The messages that wait.", no_args_is_help=True)
+queue_app = typer.Typer(help="The messages that wait.")
 app.add_typer(user_app, name="user")
 app.add_typer(queue_app, name="queue")
+installation.register(app)
+operation.register(app, queue_app)
+migration.register(app)
 
-Home = Annotated[
-    str | None,
-    typer.Option("--home", metavar="DIR", help="The home; else the one that QMAILHOME names."),
-]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What comes before the @.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 def main() -> NoReturn:
@@ -74,53 +71,6 @@ def _obey(_arguments: Sequence[bytes], _environ: Mapping[bytes, bytes]) -> int:
         place = f"{error.filename}: " if error.filename else ""
         raise TransientFailure(os.fsencode(f"{place}{error.strerror}")) from error
     return SUCCESS
-
-
-def _home(option: str | None) -> str:
-    home = home_of(os.environb) if option is None else option
-    if not home:  # a shell variable that was not set, surely: not the working directory
-        raise PermanentFailure(b"the path of the home is empty")
-    # Without links, as the launchers name it: users/assign has whole paths.
-    return os.path.realpath(home)
-
-
-def _new_home(option: str | None) -> str:
-    """Return the path of a home to make; where root gives a folder away, no link must lead."""
-    home = _home(option)
-    named = os.path.abspath(option if option is not None else home)
-    if os.path.islink(named):
-        raise PermanentFailure(os.fsencode(f"{named} is a link: name the folder it leads to"))
-    return home
-
-
-def _visit(option: str | None) -> str:
-    """Return the path of a home to look at, with the rights for it and no more."""
-    home = _home(option)
-    require_home(home)
-    leave_root(home)
-    return home
-
-
-@app.command()
-def setup(
-    host: Annotated[str, typer.Option("--host", metavar="NAME", help="This host's full name.")],
-    home: Home = None,
-    user: Annotated[
-        str | None, typer.Option("--user", metavar="ACCOUNT", help="Who shall own it.")
-    ] = None,
-) -> None:
-    """Make a private home, or complete one."""
-    path = _new_home(home)
-    owner = make_home(path, os.fsencode(host), user or _who_asked(), program_names())
-    print(f"{path} is a home of {owner.name} for {host}.")
-    command = shlex.quote(f"{path}/bin/qmailctl")
-    print(f"Next: {command} user add NAME; {command} run")
-
-
-def _who_asked() -> str | None:
-    """Return whose `sudo` this is, if anybody's: the home is for him, not for root."""
-    name = os.environ.get("SUDO_USER")
-    return name if os.getuid() == 0 and name != "root" else None
 
 
 @user_app.command("add")
@@ -223,18 +173,6 @@ def run_in_foreground(
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     notify_socket = os.environ.get("NOTIFY_SOCKET", "")
     raise typer.Exit(run_home(path, listen or (), as_json=as_json, notify_socket=notify_socket))
-
-
-@app.command()
-def check(home: Home = None, *, as_json: AsJson = False) -> None:
-    """Say what is wrong with a home, and what to do; exit 100 if mail is in danger."""
-    path = _visit(home)
-    findings = checking.check_home(path)
-    rows = [dataclasses.astuple(finding) for finding in findings]
-    show(("level", "place", "text"), rows, as_json=as_json, nothing="Nothing is wrong.")
-    sys.stdout.flush()
-    if any(finding.level == ERROR for finding in findings):
-        raise typer.Exit(PERMANENT)
 
 
 @queue_app.command("list")

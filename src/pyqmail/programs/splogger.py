@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from pyqmail.errors import SUCCESS
 from pyqmail.programs.run import run
 from pyqmail.system.files import READ_SIZE
+from pyqmail.system.processes import set_title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ def main() -> NoReturn:
 def log(arguments: Sequence[bytes], _environ: Mapping[bytes, bytes]) -> int:
     """Give each line of descriptor 0 to syslog until the input ends."""
     tag = os.fsdecode(arguments[0]) if arguments else "splogger"
+    set_title(" ".join(map(os.fsdecode, [b"splogger", *arguments])))
     facility = facility_of(arguments[1]) if len(arguments) > 1 else MAIL
     syslog.openlog(tag, 0, facility << 3)
     stamp, priority = b"", syslog.LOG_INFO

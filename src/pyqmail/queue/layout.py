@@ -25,6 +25,11 @@ TCPTO_SIZE: Final = 1024  # bytes of lock/tcpto: 64 records of 16
 # Behind it, from the first IPv6 host on that does not answer: 64 records of 28.
 TCPTO_IPV6_SIZE: Final = 1792
 
+SEND_MUTEX: Final = "lock/sendmutex"  # locked by qmail-send while it runs
+TCPTO: Final = "lock/tcpto"
+TRIGGER: Final = "lock/trigger"
+_CONTENTS: Final = {SEND_MUTEX: b"", TCPTO: bytes(TCPTO_SIZE)}
+
 FILE_MODE: Final = 0o644  # mess, intd and todo: spawn programs and qmail-send read them
 PRIVATE_MODE: Final = 0o600  # info, local, remote and bounce: qmail-send's alone
 
@@ -89,9 +94,9 @@ def queue_entries() -> Iterator[tuple[str, str, int]]:
         yield name, role, mode
         if name in SPLIT_DIRECTORIES:
             yield from ((f"{name}/{part}", role, mode) for part in range(SPLIT))
-    yield "lock/sendmutex", "qmails", PRIVATE_MODE
-    yield "lock/tcpto", "qmailr", FILE_MODE
-    yield "lock/trigger", "qmails", 0o622
+    yield SEND_MUTEX, "qmails", PRIVATE_MODE
+    yield TCPTO, "qmailr", FILE_MODE
+    yield TRIGGER, "qmails", 0o622
 
 
 def make_queue(home: str, roles: Roles) -> None:
@@ -100,33 +105,16 @@ def make_queue(home: str, roles: Roles) -> None:
     What exists is left as it is, but its owner and mode are put right.
     """
     queue = queue_directory(home)
-    for name, role, mode in _DIRECTORIES:
-        _make_directory(os.path.join(queue, name).rstrip("/"), role, mode, roles)
-        if name in SPLIT_DIRECTORIES:
-            for part in range(SPLIT):
-                _make_directory(f"{queue}/{name}/{part}", role, mode, roles)
-    _make_file(queue + "/lock/sendmutex", b"", "qmails", 0o600, roles)
-    _make_file(queue + "/lock/tcpto", bytes(TCPTO_SIZE), "qmailr", 0o644, roles)
-    if not os.path.exists(queue + "/lock/trigger"):
-        files.make_fifo(queue + "/lock/trigger", 0o622)
-    _give(queue + "/lock/trigger", "qmails", 0o622, roles)
-
-
-def _make_directory(path: str, role: str, mode: int, roles: Roles) -> None:
-    if not os.path.isdir(path):
-        files.make_directory(path, mode)
-    _give(path, role, mode, roles)
-
-
-def _make_file(path: str, data: bytes, role: str, mode: int, roles: Roles) -> None:
-    if not os.path.exists(path):
-        files.write_new_file(path, data, mode)
-    _give(path, role, mode, roles)
-
-
-def _give(path: str, role: str, mode: int, roles: Roles) -> None:
-    owner, group = getattr(roles, role).uid, roles.qmail_group
-    status = os.stat(path)
-    if (status.st_uid, status.st_gid) != (owner, group):
-        files.change_owner(path, owner, group)
-    files.change_mode(path, mode)
+    for name, _, mode in queue_entries():
+        path = os.path.join(queue, name).rstrip("/")
+        if name in _CONTENTS:
+            if not os.path.exists(path):
+                files.write_new_file(path, _CONTENTS[name], mode)
+        elif name == TRIGGER:
+            if not os.path.exists(path):
+                files.make_fifo(path, mode)
+        elif not os.path.isdir(path):
+            files.make_directory(path, mode)
+    for name, role, mode in queue_entries():
+        owner = getattr(roles, role).uid
+        files.give(queue, name, owner, roles.qmail_group, mode)

@@ -13,7 +13,9 @@ creates, links or renames a file and promises something calls
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -246,3 +248,41 @@ def change_mode(path: str, mode: int) -> None:
     """Give `path` exactly `mode`."""
     _announce("change_mode", path, mode)
     os.chmod(path, mode)
+
+
+def open_inside(top: str, name: str) -> int:
+    """Open `name` below the folder `top` for reading, and follow no link on the way.
+
+    Who owns a folder below `top` could otherwise lead root anywhere.
+    """
+    descriptor = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    for part in name.split("/") if name else ():
+        try:
+            inner = os.open(part, _READ | os.O_NOFOLLOW, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = inner
+    return descriptor
+
+
+def give(  # noqa: PLR0913  what a file can be given
+    top: str, name: str, uid: int, gid: int, mode: int, *, names: int = 1
+) -> None:
+    """Give `name` below `top` owner, group and mode, if it has others; no link is followed.
+
+    A file that has more names than the caller knows is refused: it may be somebody's own.
+    """
+    descriptor = open_inside(top, name)
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode) and status.st_nlink > names:
+            raise OSError(errno.EMLINK, os.strerror(errno.EMLINK), os.path.join(top, name))
+        if (status.st_uid, status.st_gid) != (uid, gid):
+            _announce("change_owner", os.path.join(top, name), uid, gid)
+            os.fchown(descriptor, uid, gid)
+        # After the owner: a change of owner takes set-group-id away.
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
+            _announce("change_mode", os.path.join(top, name), mode)
+            os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)

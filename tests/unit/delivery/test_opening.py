@@ -109,7 +109,7 @@ def test_without_tls_what_must_be_encrypted_waits(place: Place) -> None:
     host = FarHost()
 
     assert place.deliver(host) == (
-        b"ZConnected to 127.0.0.2 but it offers no TLS, without which it gets nothing (#4.7.4).\n"
+        b"ZConnected to 127.0.0.2 but it offers no TLS, which control/tlspolicy demands (#4.7.4).\n"
     )
     assert host.messages == []
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pyqmail.delivery import smtp_transaction
 from pyqmail.delivery.composition import Envelope
 from pyqmail.delivery.conversation import Conversation, Patience
 from pyqmail.delivery.outcome import Outcome
@@ -69,13 +70,15 @@ def run(
     message: bytes = b"hello\n",
     patience: float = 60,
     hello: bytes = HELLO,
+    *,
+    first: bool = True,
 ) -> tuple[Outcome, bytes]:
     descriptor = os.memfd_create("message")
     os.write(descriptor, message)
     os.lseek(descriptor, 0, os.SEEK_SET)
     stream = ScriptedStream(replies)
     conversation = Conversation(stream, greeted_session(hello), Patience(patience))
-    transaction = Transaction(conversation, HOST)
+    transaction = Transaction(conversation, HOST, first=first)
     try:
         outcome = asyncio.run(transaction.run(envelope, OutgoingMessage(descriptor)))
     finally:
@@ -94,6 +97,19 @@ def test_a_message_is_accepted() -> None:
     report = b"K192.0.2.1 accepted message.\nRemote host said: 250 ok 77\n"
     assert outcome == Outcome([b"r"], report)
     assert sent == (b"MAIL FROM:<s@x.example>\r\nRCPT TO:<a@y.example>\r\nDATA\r\nhello\r\n.\r\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "first", "elsewhere"),
+    [(b"452", False, True), (b"452", True, False), (b"550", False, False)],
+)
+def test_who_refuses_the_sender_of_a_later_message_for_now_is_asked_in_a_new_session(
+    code: bytes, *, first: bool, elsewhere: bool
+) -> None:
+    outcome, _ = run([code + b" too many messages\r\n"], first=first)
+
+    assert outcome.elsewhere == elsewhere
+    assert b"sender was rejected" in outcome.message
 
 
 ELSEWHERE, HERE = True, False
@@ -409,3 +425,13 @@ def test_nothing_is_promised_of_a_message_that_is_refused(failing: int) -> None:
 
     assert outcome.of_one(0)[:3] == b"r\0D"
     assert PASSED_ON not in outcome.of_one(0)
+
+
+def test_a_transaction_has_a_limit_however_patient_we_are_with_each_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(smtp_transaction, "LONGEST", 0.05)
+
+    outcome, _ = run(script("data", b""), patience=1000)
+
+    assert (outcome.message, outcome.elsewhere) == (DIED, True)

@@ -1,20 +1,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.children import as_ordinary_user
 
-from pyqmail.control import roles
 from pyqmail.control.cdb import write_cdb
 from pyqmail.control.roles import roles_of
 from pyqmail.home import certificate, mailboxes
 from pyqmail.home.checking import check_home
 from pyqmail.home.findings import ERROR, WARNING
-from pyqmail.queue.layout import make_queue
-from pyqmail.system.accounts import Account
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -219,36 +215,6 @@ def test_what_belongs_to_somebody_else_is_found(home: Path) -> None:
 
     uid = home.stat().st_uid
     assert findings(home) == [(ERROR, "control", f"belongs to uid 1: chown {uid} control")]
-
-
-@pytest.mark.root
-@pytest.mark.skipif(os.getuid() != 0, reason="needs root, who owns a system home")
-def test_in_a_system_home_each_folder_belongs_to_its_role(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    users = {"alias": 7, "qmailq": 11, "qmailr": 12, "qmails": 13}
-    monkeypatch.setattr(roles, "find_account", lambda name: Account(name, users[name], 2, "/"))
-    monkeypatch.setattr(roles, "find_group", lambda _name: 2)
-    for path in [home, *home.rglob("*")]:
-        os.chown(path, 0, 0, follow_symlinks=False)
-    os.chown(home / "alias", 7, 2)
-    os.chmod(home / "alias", 0o2755)
-    make_queue(str(home), roles_of(str(home)))
-    shutil.rmtree(home / "run")
-    (home / "home").rmdir()
-
-    assert check_home(str(home)) == []
-
-    os.chown(home / "queue" / "info", 11, -1)
-    ((place, text),) = [(found.place, found.text) for found in check_home(str(home))]
-    assert (place, text) == ("queue/info", "belongs to uid 11: chown 13 queue/info")
-
-    os.unlink(home / CERTIFICATE)
-    *_, (place, text) = [(found.place, found.text) for found in check_home(str(home))]
-    assert (place, text) == (
-        CERTIFICATE,
-        "is missing, so neither TLS nor AUTH is offered: write key and certificate into it",
-    )
 
 
 def test_a_certificate_that_is_missing_is_named_with_what_to_do(home: Path) -> None:
