@@ -26,6 +26,10 @@ class Authority:
         issued = self._authority.issue_cert(name, "127.0.0.1", not_before=begin, not_after=end)
         issued.private_key_and_cert_chain_pem.write_to_path(str(control / "servercert.pem"))
 
+    def issue_to_client(self, name: str) -> str:
+        """Return key and chain of somebody who is no server."""
+        return self._authority.issue_cert(name).private_key_and_cert_chain_pem.bytes().decode()
+
     def certificate(self) -> str:
         """Return its own certificate, for a file of those that are believed."""
         return self._authority.cert_pem.bytes().decode()

@@ -47,7 +47,10 @@ smtputf8_advertise_hosts = ${{if eq{{$received_port}}{{{ports[bare]}}}{{}}{{*}}}
 pipelining_advertise_hosts = ${{if eq{{$received_port}}{{{ports[bare]}}}{{}}{{*}}}}
 dsn_advertise_hosts = ${{if eq{{$received_port}}{{{ports[bare]}}}{{}}{{*}}}}
 tls_advertise_hosts = ${{if inlist{{$received_port}}{{{ports[plain]}:{ports[bare]}}}{{}}{{*}}}}
+log_selector = +received_recipients
 tls_certificate = {certificate}
+tls_verify_certificates = {folder}/ca.pem
+tls_try_verify_hosts = *
 auth_advertise_hosts = *
 acl_smtp_rcpt = recipient
 
@@ -138,6 +141,7 @@ class Exim(Receiver):
             all_ports=" : ".join(map(str, self.ports.values())),
         )  # fmt: skip
         (folder / "conf").write_text(text)
+        (folder / "ca.pem").write_text(authority.certificate())
         self.give_away(folder, folder / "spool", folder / "mail", self.certificate)
 
     def start(self) -> AbstractContextManager[object]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 PATIENCE = 60  # seconds in which a client says something
+SHORTLY = 10  # seconds that another test may need a port
 LINE = 100_000  # bytes
 ANYWHERE = ("127.0.0.1", 0)
 
@@ -147,11 +148,8 @@ class _Session(socketserver.StreamRequestHandler):
 def fickle_hosts(
     behaviours: Mapping[str, Behaviour], place: tuple[str, int] = ANYWHERE
 ) -> Iterator[dict[str, FickleHost]]:
-    """Have one host for each of the names; skip the test where nobody may listen at `place`."""
-    try:
-        hosts = {name: FickleHost(behaviour, place) for name, behaviour in behaviours.items()}
-    except PermissionError:
-        pytest.skip(f"needs root, to listen at port {place[1]}")
+    """Have one host for each of the names; skip the test where none can listen at `place`."""
+    hosts = {name: _host(behaviour, place) for name, behaviour in behaviours.items()}
     threads = [threading.Thread(target=host.serve_forever, args=(0.05,)) for host in hosts.values()]
     for thread in threads:
         thread.start()
@@ -163,3 +161,17 @@ def fickle_hosts(
             host.server_close()
         for thread in threads:
             thread.join()
+
+
+def _host(behaviour: Behaviour, place: tuple[str, int]) -> FickleHost:
+    end = time.monotonic() + SHORTLY
+    while True:
+        try:
+            return FickleHost(behaviour, place)
+        except PermissionError:
+            pytest.skip(f"needs root, to listen at port {place[1]}")
+        except OSError as error:
+            # Another test may be somebody who listens at all addresses, for a moment.
+            if time.monotonic() > end:
+                pytest.skip(f"nobody can listen at {place}: {error}")
+            time.sleep(0.2)

@@ -27,13 +27,14 @@ USERS = {"opensmtpd": 61997, "opensmtpq": 61996}  # that no Debian gives away
 EMPTY = "/var/lib/opensmtpd/empty"
 # (what it finds there, in which folder that really is)
 VIEW = {
-    "/etc/passwd": "passwd",
-    "/etc/group": "group",
+    # All of it: a file of it may be replaced by somebody else, and would be seen again.
+    "/etc": "etc",
     "/var/spool": "spool",
     "/var/lib": "lib",
     "/run": "run",
     "/usr/libexec": f"{PACKAGE}/usr/libexec",
 }
+NEEDED = ("hosts", "ld.so.cache", "localtime", "nsswitch.conf", "protocols", "services")
 CONFIGURATION = """\
 pki ours cert "{certificate}"
 pki ours key "{certificate}"
@@ -69,7 +70,7 @@ class OpenSmtpd(Receiver):
         super().__init__(folder, authority, way_back)
         self._root = unpack(PACKAGE, folder)
         require_libraries(self._root / "usr/sbin/smtpd")
-        for name in ("spool/smtpd", "lib/opensmtpd/empty", "run", "mail"):
+        for name in ("etc", "spool/smtpd", "lib/opensmtpd/empty", "run", "mail"):
             (folder / name).mkdir(parents=True)
         (folder / "spool/smtpd").chmod(0o711)
         self.give_away(self.box)
@@ -89,7 +90,10 @@ class OpenSmtpd(Receiver):
         group = "".join(f"{name}:x:{gid}:\n" for name, gid in USERS.items())
         for name, ours in (("passwd", passwd), ("group", group)):
             with open(f"/etc/{name}", encoding="utf-8") as file:
-                (self.folder / name).write_text(file.read() + ours)
+                (self.folder / "etc" / name).write_text(file.read() + ours)
+        for name in NEEDED:
+            if os.path.exists(f"/etc/{name}"):
+                shutil.copy(f"/etc/{name}", self.folder / "etc")
 
     def start(self) -> AbstractContextManager[object]:
         mounts = "".join(f"mount --bind {self.folder}/{at} {path}\n" for path, at in VIEW.items())

@@ -7,6 +7,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tests.support.children import NOBODY
 from tests.support.postfix import Postfix, why_not
 from tests.support.receivers import HOME_DOMAIN, MAX_ERRORS, MAX_RECIPIENTS, MAX_SIZE, Receiver
 from tests.support.unpacked import unpack
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from tests.support.certificates import Authority
 
-NOBODY = 65534
 SERVICES = """\
 127.0.0.1:{ports[tls]} inet n - n - - smtpd
   -o smtpd_tls_security_level=may

@@ -88,6 +88,7 @@ class Receiver:
             f"{self.domain('tls', 'none')}:none\n"
             f"{self.domain('plain', 'must')}:encrypt\n"
             f"{self.domain('tls', 'named')}:verify:{name}\n"
+            f"{self.domain('tls', 'certified')}:encrypt\n"
             f"{self.domain('tls', 'misnamed')}:verify:other.example\n"
             # With another name, lest a connection that has been verified is used again.
             f"{self.domain('tls', 'unbelieved')}:verify:{name}:unbelieved.example\n"

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from tests.support.receivers import Receiver
 
 SENDER = "aku@mail.example.org"
-# Control files are read anew after a second.
-AGE = 1.2
+AGE = 1.2  # seconds; qmail-rspawn reads control files anew after one
 STRANGER = Authority()
 BETWEEN_RETRIES = 0.5  # seconds
 
@@ -34,7 +33,7 @@ class Site:
         self._logged = len(home.log())
 
     def add(self, name: str, line: str) -> None:
-        """Add a line to a control file: it goes before what is there already."""
+        """Add a line to a control file, where the last that fits counts."""
         with open(f"{self.home.path}/control/{name}", encoding="utf-8") as file:
             text = file.read()
         decide(self.home, name, text + line)

@@ -71,9 +71,10 @@ def spawn_home(launchers: str) -> Iterator[SpawnHome]:
 class RunningSpawner:
     """A spawner that runs; `deliver()` sends a job, `reports()` waits for answers."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], width: int = 1) -> None:
         self.process = process
-        self._reader = ReportReader()
+        self._width = width  # bytes of a slot
+        self._reader = ReportReader(width)
         self._reports: list[Report] = []
         assert process.stdout is not None
         self._output = process.stdout.fileno()
@@ -82,7 +83,7 @@ class RunningSpawner:
 
     def deliver(self, slot: int, forward_path: bytes) -> None:
         """Send a job."""
-        self.send(encode_job(Job(slot, b"0/23", b"s@x", forward_path)))
+        self.send(encode_job(Job(slot, b"0/23", b"s@x", forward_path), self._width))
 
     def send(self, data: bytes) -> None:
         """Send whatever it is."""
@@ -105,7 +106,7 @@ class RunningSpawner:
                 data = os.read(self._output, 65536)
                 assert data, "the spawner has ended"
                 if not self._greeted:
-                    self.greeting, data = data[:1], data[1:]
+                    self.greeting, data = data[: self._width], data[self._width :]
                     self._greeted = True
                 self._reports += self._reader.feed(data)
         taken, self._reports = self._reports[:count], self._reports[count:]
@@ -118,7 +119,9 @@ class RunningSpawner:
 
 
 @contextmanager
-def running(home: SpawnHome, *command: str, **environ: str) -> Iterator[RunningSpawner]:
+def running(
+    home: SpawnHome, *command: str, width: int = 1, **environ: str
+) -> Iterator[RunningSpawner]:
     """Run a spawner on `home` while this lasts; without a command it is qmail-lspawn."""
     name, *arguments = command or ("qmail-lspawn", "./Mailbox")
     process = subprocess.Popen(
@@ -128,7 +131,7 @@ def running(home: SpawnHome, *command: str, **environ: str) -> Iterator[RunningS
         stdout=subprocess.PIPE,
     )
     try:
-        yield RunningSpawner(process)
+        yield RunningSpawner(process, width)
     finally:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ from tests.support.exim import Exim
 from tests.support.opensmtpd import OpenSmtpd
 from tests.support.postfix_receiver import PostfixReceiver
 from tests.support.receivers import LOGIN
+from tests.support.receiving import decide
 
 if TYPE_CHECKING:
     from tests.support.receiving import Site
@@ -23,7 +25,7 @@ pytestmark = [
 to_all = pytest.mark.parametrize("receiver", [Exim, PostfixReceiver, Aiosmtpd], indirect=True)
 to_who_asks_for_passwords = pytest.mark.parametrize("receiver", [Exim, Aiosmtpd], indirect=True)
 BROKEN_TLS = "Connected_to_127.0.0.1_but_TLS_failed:"
-NO_TLS = "but_it_offers_no_TLS,_which_control/tlspolicy_demands"
+NO_TLS = "but_it_offers_no_TLS"
 
 
 @to_all
@@ -159,3 +161,18 @@ def test_a_password_is_not_shown_where_it_need_not_be(site: Site) -> None:
     site.arrived()
 
     assert f"A=cram:{LOGIN}" in site.receiver.log()
+
+
+@pytest.mark.parametrize("receiver", [Exim], indirect=True)
+def test_who_wants_to_see_our_certificate_sees_it(site: Site) -> None:
+    recipient = f"joe@{site.receiver.domain('tls', 'certified')}"
+    path = f"{site.home.path}/control/clientcert.pem"
+    decide(site.home, "clientcert.pem", site.receiver.authority.issue_to_client("us.example"))
+    try:
+        site.send(recipient)
+        site.arrived()
+    finally:
+        os.unlink(path)
+
+    (line,) = (line for line in site.receiver.log().split("\n") if f" for {recipient}" in line)
+    assert " CV=yes " in line

@@ -10,6 +10,7 @@ import pytest
 from tests.support.flaky_hosts import FlakyHosts
 from tests.support.remote_pool import FIRST, SECOND, Pool
 
+from pyqmail.delivery import remote
 from pyqmail.send.gathering import MAX_BATCH
 
 if TYPE_CHECKING:
@@ -137,3 +138,16 @@ def test_messages_for_one_host_share_its_few_connections(pool: Pool, hosts: Flak
 
     assert deliver(pool, hosts, (jobs, 0)) == b"K" * 40
     assert hosts.sessions == 3  # the limit of this pool
+
+
+def test_who_asks_where_nobody_answers_asks_for_all(
+    pool: Pool, hosts: FlakyHosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "LONG", 0.5)
+    pool.set("timeoutremote", "1")
+    hosts.slowness = 30
+    first = [pool.job(0, 0, b"r@" + FAR)]
+    others = [pool.job(n, n, b"r@" + (FAR, OTHER)[n % 2]) for n in range(1, 20)]
+
+    assert deliver(pool, hosts, (first, 3), (others, 0)) == b"Z" * 20
+    assert hosts.sessions == 2  # one at each of the two hosts

@@ -10,10 +10,12 @@ import pytest
 from tests.support.disk import failing, recorded
 from tests.support.queues import draft, file_intake, file_store, files_in, make_home
 
+from pyqmail.control.maps import ColonMap, ConstantMap
 from pyqmail.message.delivery_status import DELIVERED
 from pyqmail.queue.store import CleanerLost, Recipient
 from pyqmail.send import events
 from pyqmail.send.bounces import BounceMessage, BounceSettings
+from pyqmail.send.routing import Routing
 from pyqmail.send.store_work import WINDOW, QueueNotStarted, StoreWork
 
 if TYPE_CHECKING:
@@ -327,3 +329,16 @@ def test_a_notice_about_a_message_that_is_lost_is_not_tried_again(queued: Queue)
     assert isinstance(told, events.Told)
     assert not told.again
     assert told.line.startswith(b"warning: unable to open mess/")
+
+
+def test_a_long_list_is_settled_by_destination_and_loses_nobody(queued: Queue) -> None:
+    paths = [b"r%d@d%d.example" % (number, number % 7) for number in range(300)]
+    number = queued.accept(*paths)
+    routing = Routing(ConstantMap([b"here"]), ColonMap([]), ConstantMap([]), b"here")
+
+    queued.do(events.SettleFromEnvelope(number, 1_000_000, routing))
+
+    kept = [recipient.address for recipient in queued.store.read_recipients(number, "remote")]
+    domains = [path.partition(b"@")[2] for path in kept]
+    assert sorted(kept) == sorted(paths)
+    assert domains == sorted(domains)
