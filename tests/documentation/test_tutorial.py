@@ -49,7 +49,7 @@ pytestmark = [
     pytest.mark.root,
     pytest.mark.peer,
     pytest.mark.skipif(reason() is not None, reason=str(reason())),
-    pytest.mark.xdist_group("system home"),
+    pytest.mark.xdist_group("system home: tutorial"),
 ]
 
 

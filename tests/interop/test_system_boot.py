@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.process,
     pytest.mark.root,
     pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
-    pytest.mark.xdist_group("system home"),
+    pytest.mark.xdist_group("system home: boot"),
 ]
 
 # What `ps ax` shows in the tutorials, and whose each process is.
