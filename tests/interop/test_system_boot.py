@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.process,
     pytest.mark.root,
     pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
-    pytest.mark.xdist_group("system home"),
+    pytest.mark.xdist_group("system home: boot"),
 ]
 
 # What `ps ax` shows in the tutorials, and whose each process is.
@@ -141,6 +141,9 @@ def test_the_commands_of_the_well_known_script(home: SystemHome) -> None:
 
     home.wait(lambda: greeting(home).startswith(f"220 {HOST}"), "nobody greets")
     assert users_of(home)["tcpserver"] == "qmaild"
+    assert {os.stat(f"/proc/{pid}").st_uid for pid in home.processes()["splogger"]} == {
+        home.account("qmaill").pw_uid
+    }
     assert "qmail-send: up (pid " in ctl(home, "stat")
     assert "messages in queue: 0" in ctl(home, "stat")
     assert "messages in queue: 0" in ctl(home, "queue")

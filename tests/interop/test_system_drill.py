@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.process,
     pytest.mark.root,
     pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
-    pytest.mark.xdist_group("system home"),
+    pytest.mark.xdist_group("system home: drill"),
 ]
 
 LOGS = ["supervise/qmail-send/log/main", "supervise/qmail-smtpd/log/main"]

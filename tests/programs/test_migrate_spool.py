@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.process,
     pytest.mark.root,
     pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
-    pytest.mark.xdist_group("system home"),
+    pytest.mark.xdist_group("system home: spool"),
 ]
 
 AKU, DIA = f"{PREFIX}aku", f"{PREFIX}dia"

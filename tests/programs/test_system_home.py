@@ -150,7 +150,7 @@ def test_a_second_setup_keeps_numbers_controls_and_mail(home: SystemHome) -> Non
         ("queue/bounce", os.rmdir, "does not exist"),
         ("queue/lock/tcpto", os.unlink, "does not exist"),
         ("queue/lock/trigger", os.unlink, "does not exist"),
-        ("doc", os.rmdir, "does not exist"),
+        ("man/cat7", os.rmdir, "does not exist"),
         ("boot/proc", lambda path: os.chmod(path, 0o777), "has the wrong mode"),
         ("control/me", lambda path: os.chmod(path, 0o600), "cannot be read by"),
     ],

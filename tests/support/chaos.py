@@ -7,10 +7,11 @@ import os
 import re
 import signal
 import subprocess
-import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from tests.support.children import NOBODY
 
 from pyqmail.errors import Failure
 from pyqmail.queue.client import QueueClient
@@ -44,40 +45,56 @@ def supervised(home: SystemHome) -> Iterator[None]:
 
 
 class Load:
-    """Sends `letters` to `users` in turn; `accepted` has the numbers that the queue has taken."""
+    """Sends `letters` to `users` in turn; after `wait()`, `accepted` says which were taken.
+
+    The senders are processes of an ordinary user, who has no way but qmail-queued.
+    """
 
     def __init__(self, home: SystemHome, users: list[str], letters: int) -> None:
         self.accepted: dict[int, str] = {}
         self._environ = {b"QMAILHOME": os.fsencode(home.path)}
         self._users = users
-        self._left = iter(range(letters))
-        self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._send) for _ in range(SENDERS)]
+        self._letters = letters
+        self._senders: list[int] = []
+        self._reading = -1
 
     def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
+        self._reading, writing = os.pipe()
+        for first in range(SENDERS):
+            pid = os.fork()
+            if pid == 0:
+                self._be_sender(first, writing)
+            self._senders.append(pid)
+        os.close(writing)
 
     def wait(self) -> None:
-        for thread in self._threads:
-            thread.join()
+        with open(self._reading, encoding="ascii") as said:
+            numbers = [int(line) for line in said]
+        for pid in self._senders:
+            os.waitpid(pid, 0)
+        self.accepted = {number: self._to(number) for number in numbers}
 
-    def _send(self) -> None:
-        while (number := self._next()) is not None:
-            user = self._users[number % len(self._users)]
-            while not self._offer(number, user):
-                time.sleep(0.05)
-            self.accepted[number] = user
+    def _to(self, number: int) -> str:
+        return self._users[number % len(self._users)]
 
-    def _next(self) -> int | None:
-        with self._lock:
-            return next(self._left, None)
+    def _be_sender(self, first: int, writing: int) -> None:
+        try:
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+            for number in range(first, self._letters, SENDERS):
+                while not self._offer(number):
+                    time.sleep(0.05)
+                os.write(writing, b"%d\n" % number)
+        finally:
+            os._exit(0)
 
-    def _offer(self, number: int, user: str) -> bool:
+    def _offer(self, number: int) -> bool:
+        to = self._to(number)
         try:
             client = QueueClient(self._environ)
             client.write(b"subject: letter %d\nto: you\n\nhello\n" % number)
-            client.commit(b"", [f"{user}@mail.example.org".encode()])
+            client.commit(b"", [(to if "@" in to else f"{to}@mail.example.org").encode()])
         except (Failure, OSError):
             return False
         return True
@@ -114,6 +131,27 @@ def queued(home: SystemHome, name: str) -> list[str]:
     """Return the files in one folder of the queue."""
     places = os.walk(f"{home.path}/queue/{name}")
     return [f"{folder}/{file}" for folder, _, files in places for file in files]
+
+
+def states(home: SystemHome) -> dict[int, set[str]]:
+    """Return for each message the folders that have a file of it."""
+    found: dict[int, set[str]] = {}
+    for name in _FOLDERS:
+        if name != "pid":
+            for path in queued(home, name):
+                found.setdefault(int(os.path.basename(path)), set()).add(name)
+    return found
+
+
+def is_allowed(folders: set[str]) -> bool:
+    """Ask whether a message may be in this state: S2 to S5 of qmail's INTERNALS."""
+    if "mess" not in folders:
+        return False
+    if "todo" in folders:
+        return "bounce" not in folders
+    if "info" in folders:
+        return "intd" not in folders
+    return folders <= {"mess", "intd"}
 
 
 def all_queued(home: SystemHome) -> list[str]:

@@ -184,11 +184,16 @@ class SystemHome:
             return -1
 
     def kill_all(self) -> None:
-        """End all processes of the home, as nobody should."""
-        for pids in self.processes().values():
-            for pid in pids:
+        """End all processes of the home, as nobody should; return when none is left."""
+
+        def none_is_left() -> bool:
+            found = [pid for pids in self.processes().values() for pid in pids]
+            for pid in found:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+            return not found
+
+        self.wait(none_is_left, "what was killed goes on")
 
     def wait(self, enough: Callable[[], bool], complaint: str) -> None:
         """Return when `enough()` is true."""

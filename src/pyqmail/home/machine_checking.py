@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyqmail
 from pyqmail.control.files import read_line
+from pyqmail.home import sendmail_links
 from pyqmail.home.findings import ERROR, NOTE, WARNING, Finding
 from pyqmail.queue import layout
 from pyqmail.system import confinement, ports
@@ -141,6 +142,13 @@ def check_confinement() -> Finding:
     return Finding(NOTE, "Landlock", f"is active for qmail-rspawn: version {version} of the kernel")
 
 
+def check_sendmail(home: str) -> Iterator[Finding]:
+    """Say where programs of this machine would find the sendmail of another mail server."""
+    for path in sendmail_links.foreign(home):
+        text = "is another mail server's: qmailctl setup --sendmail puts ours there"
+        yield Finding(NOTE, path, text)
+
+
 def check_machine(home: str, *, private: bool) -> Iterator[Finding]:
     """Yield what the machine has wrong; a private home is used without a network, too."""
     yield from check_clock(home, time.time())
@@ -148,4 +156,5 @@ def check_machine(home: str, *, private: bool) -> Iterator[Finding]:
     if not private:
         yield from check_port(SMTP_PORT)
         yield check_confinement()
+        yield from check_sendmail(home)
         yield from check_dns(home)

@@ -12,8 +12,9 @@ import os
 import signal
 import subprocess
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from pyqmail.control.roles import roles_of
 from pyqmail.errors import PermanentFailure, TransientFailure
 from pyqmail.home.service_files import SEND, SMTPD, SUPERVISE
 from pyqmail.queue import layout
@@ -127,6 +128,7 @@ class Service:
             start_new_session=True,
             env=self._environment(),
             cwd="/",
+            **self._as_logger(),
         )
         child = subprocess.Popen(
             [self._program],
@@ -140,6 +142,14 @@ class Service:
         assert logger.stdin is not None, "it is a pipe"
         logger.stdin.close()
         return process_of(child.pid)
+
+    def _as_logger(self) -> dict[str, Any]:
+        """Return what makes `subprocess` run the logger as its own user."""
+        roles = roles_of(self._home)
+        if roles.private:
+            return {}
+        group = roles.nofiles_group
+        return {"user": roles.qmaill.uid, "group": group, "extra_groups": [group]}
 
     def _environment(self) -> dict[str, str]:
         # Nothing of ours: all of it would reach users' programs.

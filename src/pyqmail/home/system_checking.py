@@ -15,7 +15,7 @@ from pyqmail.control import smtproutes_auth
 from pyqmail.control.roles import FAMILY
 from pyqmail.errors import TransientFailure
 from pyqmail.home import family, hierarchy
-from pyqmail.home.findings import ERROR, WARNING, Finding
+from pyqmail.home.findings import ERROR, NOTE, WARNING, Finding
 from pyqmail.home.launchers import interpreter_of, library_folders
 from pyqmail.home.ownership import acting_as
 from pyqmail.queue import layout
@@ -221,6 +221,13 @@ def _check_who_can_change(path: str) -> Iterator[Finding]:
         path = os.path.dirname(path)
 
 
+def check_manual(home: str) -> Iterator[Finding]:
+    """Say that there are no man pages, if the package came without them."""
+    folder = os.path.join(home, "man/man8")
+    if os.path.isdir(folder) and not os.listdir(folder):
+        yield Finding(NOTE, "man", "has no pages: build them before setup (sphinx-build -b man)")
+
+
 def check_system(home: str, roles: Roles) -> Iterator[Finding]:
     """Yield all that is wrong with what a system home is made of."""
     yield from check_accounts(home, roles)
@@ -228,6 +235,7 @@ def check_system(home: str, roles: Roles) -> Iterator[Finding]:
         yield from check_hierarchy(home, roles)
         yield from check_readable(home, roles)
         yield from check_programs_for_all(home, roles)
+        yield from check_manual(home)
         if os.access(layout.queue_directory(home), os.R_OK | os.X_OK):
             yield from check_queue_files(home, roles)
     except TransientFailure:

@@ -16,6 +16,7 @@ from pyqmail.errors import PermanentFailure
 from pyqmail.home import configuration, family, hierarchy
 from pyqmail.home.boot import write_boot_scripts
 from pyqmail.home.launchers import write_launchers
+from pyqmail.home.manual import copy_manual
 from pyqmail.home.ownership import acting_as, require_programs, require_way
 from pyqmail.home.service_files import write_service_files
 from pyqmail.home.setup import ALIASES, make_empty_file, require_path, write_controls
@@ -54,6 +55,7 @@ def setup_system(
     write_launchers(home, programs)
     write_service_files(home, prefix)
     make_queue(home, roles)
+    copy_manual(home)
     for place in hierarchy.places(home):
         hierarchy.put_right(home, roles, place)
     return [*(f"made account or group {name}" for name in made), *_foreign_programs(home, programs)]

@@ -82,7 +82,7 @@ def spawn(_arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
 def _confine(home: str) -> None:
     """Reach what deliveries need, and nothing else of the machine."""
     confinement.forbid_new_privileges()
-    readable = [*_OF_THE_MACHINE, *sys.path, os.path.dirname(sys.executable)]
+    readable = [*_OF_THE_MACHINE, *sys.path, sys.base_prefix]
     readable += [f"{home}/control", f"{home}/queue/mess"]
     confinement.confine(readable, [f"{home}/queue/lock"])
 

@@ -7,6 +7,7 @@ what has become active. Only Linux has any of it.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import resource
 import sys
@@ -65,10 +66,13 @@ def confine(readable: Sequence[str], writable: Sequence[str]) -> bool:
     """
     if why_no_landlock() is not None:
         return False
-    from py_landlock import Landlock  # noqa: PLC0415  see why_no_landlock()
+    from py_landlock import Landlock, LandlockError  # noqa: PLC0415  see why_no_landlock()
 
     rules = Landlock(strict=False).allow_all_network()
-    rules.allow_read(*filter(os.path.isdir, readable))
-    rules.allow_read_write(*filter(os.path.isdir, writable))
-    rules.apply()
+    try:
+        rules.allow_read(*filter(os.path.isdir, readable))
+        rules.allow_read_write(*filter(os.path.isdir, writable))
+        rules.apply()
+    except LandlockError as error:
+        raise OSError(errno.EPERM, f"unable to use Landlock: {error}") from error
     return True
