@@ -23,6 +23,7 @@ WASTE: Final = 10
 # Parts of all slots: what a destination has at first, and what is for others always.
 FIRST_SHARE: Final = 4
 RESERVE: Final = 5
+FEW: Final = 4  # slots that are not worth dividing: there it is as in the original
 
 
 class Shares:
@@ -111,8 +112,8 @@ class Shares:
 
 def shares_of(slots: int) -> Shares:
     """Return the shares for a channel whose destinations may be far away."""
-    reserve = max(slots // RESERVE, 1)
-    return Shares(max(slots // FIRST_SHARE, 1), max(slots - reserve, 1))
+    most = max(slots - slots // RESERVE, 1)
+    return Shares(min(max(slots // FIRST_SHARE, FEW), most), most)
 
 
 def no_shares(slots: int) -> Shares:

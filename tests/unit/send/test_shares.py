@@ -17,9 +17,10 @@ def room_for(shares: Shares, destination: bytes) -> int:
 
 
 @pytest.mark.parametrize(
-    ("slots", "first", "most"), [(1, 1, 1), (2, 1, 1), (3, 1, 2), (20, 5, 16), (500, 125, 400)]
+    ("slots", "first", "most"),
+    [(1, 1, 1), (2, 2, 2), (4, 4, 4), (5, 4, 4), (20, 5, 16), (500, 125, 400)],
 )
-def test_a_destination_begins_with_a_quarter_and_never_has_all(
+def test_a_destination_begins_with_a_quarter_and_of_many_slots_never_has_all(
     slots: int, first: int, most: int
 ) -> None:
     assert room_for(shares_of(slots), FAR) == first
