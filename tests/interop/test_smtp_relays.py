@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support import postfix
 from tests.support.certificates import Authority
+from tests.support.daemons import free_port
 from tests.support.doors import Doors
 from tests.support.opensmtpd import OpenSmtpd
 from tests.support.postfix import Postfix
@@ -208,7 +209,7 @@ def opensmtpd(folder: Path) -> OpenSmtpd:
     reason = OpenSmtpd.why_not()
     if reason is not None:
         pytest.skip(reason)
-    return OpenSmtpd(folder, Authority())
+    return OpenSmtpd(folder, Authority(), free_port())
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ SILENCE = "silence"  # no answer at all
 TRUNCATED = "truncated"  # by UDP an empty answer with TC, however short; by TCP, the records
 MAX_DATAGRAM = 512  # bytes, RFC 1035 §4.2.1
 MAX_ALIASES = 8
+ATTEMPTS = 20  # to find a port
 
 # (name, kind) -> records as zone files have them
 Table = dict[tuple[str, str], list[str]]
@@ -39,22 +40,33 @@ def dns_server(
 ) -> Iterator[tuple[int, list[str]]]:
     """Answer at `address`; give the port and the list of the questions that came."""
     asked: list[str] = []
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind((address, port))
-        with socket.create_server(server.getsockname()) as listener:
-            threads = [
-                threading.Thread(target=serve, args=(end, table, asked), daemon=True)
-                for serve, end in ((_serve, server), (_serve_tcp, listener))
-            ]
+    server, listener = _sockets(address, port)
+    with server, listener:
+        threads = [
+            threading.Thread(target=serve, args=(end, table, asked), daemon=True)
+            for serve, end in ((_serve, server), (_serve_tcp, listener))
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield server.getsockname()[1], asked
+        finally:
+            server.sendto(b"", server.getsockname())
+            listener.shutdown(socket.SHUT_RDWR)
             for thread in threads:
-                thread.start()
-            try:
-                yield server.getsockname()[1], asked
-            finally:
-                server.sendto(b"", server.getsockname())
-                listener.shutdown(socket.SHUT_RDWR)
-                for thread in threads:
-                    thread.join()
+                thread.join()
+
+
+def _sockets(address: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """Return one for UDP and one for TCP at the same port; 0 is any that both can have."""
+    for _ in range(ATTEMPTS):
+        server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        server.bind((address, port))
+        try:
+            return server, socket.create_server(server.getsockname())
+        except OSError:  # somebody else has that one for TCP
+            server.close()
+    raise OSError(f"no port of {address} is free for both UDP and TCP")
 
 
 def _serve(server: socket.socket, table: Table, asked: list[str]) -> None:

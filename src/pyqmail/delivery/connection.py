@@ -42,11 +42,16 @@ class Connection:
 
     @property
     def reusable(self) -> bool:
-        """Can another transaction begin, and should it?"""
+        """Can another transaction begin, and should it?
+
+        Not after one that came to nothing: where a host refuses mail, it sees what
+        the original would have done.
+        """
+        session = self.conversation.session
         open_still = not (self._transport.is_closing() or self._reader.at_eof())
         age = asyncio.get_running_loop().time() - self._opened
         worn = self.transactions >= MAX_TRANSACTIONS or age > MAX_AGE
-        return open_still and self.conversation.session.idle and not worn
+        return open_still and session.idle and not session.needs_reset and not worn
 
     async def hand_over(self, envelope: Envelope, message: OutgoingMessage) -> Outcome:
         """Return what became of the message; nothing that a peer does raises."""

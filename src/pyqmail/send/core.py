@@ -264,7 +264,9 @@ class Core:
             return
         for channel in self._ledger.channels.values():
             for number, time in channel.agenda:
-                self._ledger.emit(events.SetRetryTime(number, channel.name, int(time)))
+                # What may go on at once has no time; it is due from now on.
+                due = int(time or self._ledger.now)
+                self._ledger.emit(events.SetRetryTime(number, channel.name, due))
             for number in channel.waiting_without_pass():
                 self._ledger.emit(events.SetRetryTime(number, channel.name, int(self._ledger.now)))
         self._exited = True
