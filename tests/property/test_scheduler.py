@@ -137,7 +137,9 @@ def test_without_trouble_delay_is_told_once_and_only_of_the_late(seed: int) -> N
 
     late = {path for moment, path in world.started if moment > 1_000_000 + DELAY_NOTICE}
     for told in world.told.values():
-        assert len(told) == len(set(told))
+        # Who ends qmail-send in the middle of the pass that tells has that pass repeated.
+        most = 2 if restarts else 1
+        assert all(told.count(notice) <= most for notice in set(told))
         assert {what for what, _ in told} == {b"delayed"}
         assert {recipient for _, recipient in told} <= late
 
