@@ -6,7 +6,8 @@ import os
 import socket
 import struct
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,8 +45,9 @@ def server(shared: PopServer) -> PopServer:
 def session_pids(server: PopServer) -> list[int]:
     found = []
     for pid in server.tcpserver.processes():
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            if file.read().startswith(b"qmail-pop3d"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            title = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if title.startswith(b"qmail-pop3d"):
                 found.append(pid)
     return found
 

@@ -217,6 +217,9 @@ def _clean(home: str, requests: int, answers: int, is_gone: threading.Event) -> 
         if is_gone.is_set():
             break
         *complete, rest = (rest + piece).split(b"\0")
-        os.write(answers, watched.clean(complete))
+        try:
+            os.write(answers, watched.clean(complete))
+        except BrokenPipeError:
+            break  # who asked was killed
     os.close(requests)
     os.close(answers)
