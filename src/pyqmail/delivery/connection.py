@@ -62,6 +62,7 @@ class Connection:
 
     def close(self) -> None:
         """Say goodbye, if anybody listens, and close; nobody waits for either."""
+        self.conversation.close()
         if self._transport.get_write_buffer_size():
             self._transport.abort()
             return

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from pyqmail.protocol.smtp.client import Phase
 from pyqmail.system.streams import Stream
+from pyqmail.system.timelimit import TimeLimit
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
 
     from pyqmail.protocol.smtp.client import Answer, ClientSession
+
+    Result = TypeVar("Result")
 
 # Seconds for the answer in each phase, RFC 5321 §4.5.3.2. We wait longer for the last one: who
 # gives up while the host still writes the message down sends it twice.
@@ -72,6 +75,11 @@ class Conversation:
         self.session = session
         self._stream = stream
         self._patience = patience
+        self._limit = TimeLimit()
+
+    def close(self) -> None:
+        """Forget what is still to come; nothing is said or heard any more."""
+        self._limit.close()
 
     async def answer(self) -> Answer:
         """Return the next answer. Raises OSError or MalformedReply."""
@@ -79,21 +87,28 @@ class Conversation:
         if (answer := self.session.next_answer()) is not None:
             return answer
         # One limit for all of it: a peer that gives a byte a minute must not hold us.
-        async with asyncio.timeout(self._patience.answer(self.session.awaited)):
-            while answer is None:
-                if commands := self.session.data_to_send():
-                    await self._stream.write(commands)
-                data = await self._stream.read()
-                if not data:
-                    raise ConnectionResetError
-                self.session.receive_data(data)
-                answer = self.session.next_answer()
-        return answer
+        return await self._within(self._patience.answer(self.session.awaited), self._ask())
+
+    async def _ask(self) -> Answer:
+        """Say what is to be said, and return the next answer."""
+        while True:
+            if commands := self.session.data_to_send():
+                await self._stream.write(commands)
+            data = await self._stream.read()
+            if not data:
+                raise ConnectionResetError
+            self.session.receive_data(data)
+            if (answer := self.session.next_answer()) is not None:
+                return answer
+
+    async def _within(self, seconds: float, awaitable: Awaitable[Result]) -> Result:
+        return await self._limit.wait(asyncio.get_running_loop().time() + seconds, awaitable)
 
     async def write(self, data: bytes) -> None:
         """Send a piece of the message. Raises OSError."""
-        async with asyncio.timeout(self._patience.piece):
-            await self._stream.write(self.session.data_to_send() + data)
+        await self._within(
+            self._patience.piece, self._stream.write(self.session.data_to_send() + data)
+        )
 
     async def speak_tls(self, context: ssl.SSLContext, server: str | None) -> dict[str, object]:
         """Speak TLS from here on; return the host's certificate, empty if it is not verified.

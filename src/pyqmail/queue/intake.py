@@ -254,9 +254,21 @@ class FileIntake:
 
     def accept(self, drafts: Sequence[FileDraft]) -> list[QueueFailure | None]:
         """Accept a batch; see store.Intake."""
+        results = self.prepare(drafts)
+        prepared = [draft for draft, failure in zip(drafts, results, strict=True) if not failure]
+        published = iter(self.publish(prepared))
+        return [failure or next(published) for failure in results]
+
+    def prepare(self, drafts: Sequence[FileDraft]) -> list[QueueFailure | None]:
+        """Take the first two steps; see store.Intake."""
         failures: dict[FileDraft, QueueFailure] = {}
         _step(FileDraft.complete, drafts, failures)
         self._sync_files([draft for draft in drafts if draft not in failures], failures)
+        return [failures.get(draft) for draft in drafts]
+
+    def publish(self, drafts: Sequence[FileDraft]) -> list[QueueFailure | None]:
+        """Take the last step; see store.Intake."""
+        failures: dict[FileDraft, QueueFailure] = {}
         _step(FileDraft.link, drafts, failures)
         self._sync_todo([draft for draft in drafts if draft not in failures], failures)
         return [failures.get(draft) for draft in drafts]
@@ -264,6 +276,8 @@ class FileIntake:
     def _sync_files(
         self, drafts: Sequence[FileDraft], failures: dict[FileDraft, QueueFailure]
     ) -> None:
+        if not drafts:
+            return
         descriptors = [number for draft in drafts for number in draft.descriptors()]
         directories = sorted({path for draft in drafts for path in draft.directories()})
         try:

@@ -155,6 +155,18 @@ class Intake(Protocol):
     def accept(self, drafts: Sequence[Any]) -> Sequence[TransientFailure | None]:
         """Accept drafts of this intake durably, as one batch; None or the failure for each.
 
+        That is `prepare()`, and `publish()` for those that had no failure.
+        """
+
+    def prepare(self, drafts: Sequence[Any]) -> Sequence[TransientFailure | None]:
+        """Have drafts on the disk, durably, where nobody sees them; None or the failure for each.
+
+        A failure leaves no trace.
+        """
+
+    def publish(self, drafts: Sequence[Any]) -> Sequence[TransientFailure | None]:
+        """Make prepared drafts messages of the queue, durably; None or the failure for each.
+
         None is returned only once that message survives a power cut, and only then does
         qmail-send hear of it. A failure leaves no trace but for one case: when
         the very last sync fails the message may stay, complete, and be

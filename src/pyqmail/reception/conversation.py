@@ -10,6 +10,7 @@ from pyqmail.protocol.proxy import ProxyError, parse_header
 from pyqmail.protocol.smtp.server import ServerSession
 from pyqmail.protocol.smtp.states import State
 from pyqmail.reception.replies import NO_PROXY_HEADER, TIMEOUT
+from pyqmail.system.timelimit import TimeLimit
 from pyqmail.system.tls import SecurableStream
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Conversation:
         self._timeout = 0  # seconds for each read and write, and for a command
         self._deadline = 0.0  # of the command that is awaited, on the loop's clock
         self._message_deadline = 0.0
+        self._limit = TimeLimit()
         self.engine = ServerSession()
         self.secure = False
 
@@ -75,8 +77,8 @@ class Conversation:
         if not said:
             return
         try:
-            async with asyncio.timeout(self._timeout):
-                await self._stream.write(said)
+            deadline = asyncio.get_running_loop().time() + self._timeout
+            await self._limit.wait(deadline, self._stream.write(said))
         except TimeoutError as error:  # there is no point in telling it
             raise ConnectionAbortedError from error
         self._restart_clock()
@@ -87,6 +89,10 @@ class Conversation:
         with suppress(OSError):
             async with asyncio.timeout(FAREWELL_TIMEOUT):
                 await self._stream.write(self.engine.data_to_send())
+
+    def close(self) -> None:
+        """Forget what is still to come; nothing is said or heard any more."""
+        self._limit.close()
 
     async def hear_proxy(self) -> Header:
         """Return the header that a proxy sends before all else."""
@@ -118,10 +124,9 @@ class Conversation:
         """Return what the client sent: in time, and as part of something that is in time."""
         in_message = self.engine.state in (State.MESSAGE, State.CHUNK)
         deadline = self._message_deadline if in_message else self._deadline
-        remaining = deadline - asyncio.get_running_loop().time()
+        deadline = min(deadline, asyncio.get_running_loop().time() + self._timeout)
         try:
-            async with asyncio.timeout(min(self._timeout, remaining)):
-                return await self._read()
+            return await self._limit.wait(deadline, self._read())
         except TimeoutError as error:
             raise GiveUp(TIMEOUT) from error
 

@@ -107,7 +107,7 @@ async def serve(
     except OSError:
         return FAILURE  # the client is gone
     finally:
-        await session.abandon_message()
+        await session.end()
 
 
 class _Session:
@@ -161,6 +161,11 @@ class _Session:
         """Say why the session ends, if the client still listens."""
         await self._conversation.give_up(last_words)
         return FAILURE
+
+    async def end(self) -> None:
+        """Let go of everything."""
+        self._conversation.close()
+        await self.abandon_message()
 
     async def abandon_message(self) -> None:
         """Forget the message that was on its way, if there is one."""

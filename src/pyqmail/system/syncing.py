@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from pyqmail.system import files
 
@@ -18,13 +19,13 @@ _THREADS: Final = 4
 
 
 class Syncer:
-    """Does what `files.sync_all()` does, in less time and for more of the processor's.
+    """Does what `files.sync_all()` does, in less time where a disk is shared.
 
     For a process that lives long. `close()` it.
     """
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(_THREADS, "sync")
+        self._threads = ThreadPoolExecutor(_THREADS - 1, "sync")
 
     def sync_all(self, descriptors: Sequence[int], directories: Iterable[str]) -> None:
         """Return when the open files and the names in `directories` survive a power cut.
@@ -34,14 +35,23 @@ class Syncer:
         for descriptor in descriptors:
             # The kernel begins to write all of them.
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        self._each(files.sync, descriptors)
-        self._each(files.sync_directory, directories)
+        things = [partial(files.sync, descriptor) for descriptor in descriptors]
+        things += [partial(files.sync_directory, path) for path in directories]
+        # Each thread has its part of them: to hand over one by one costs more than a sync.
+        parts = [things[first::_THREADS] for first in range(min(_THREADS, len(things)))]
+        others = [self._threads.submit(_do_all, part) for part in parts[1:]]
+        try:
+            _do_all(parts[0] if parts else ())
+        finally:
+            wait(others)
+        for future in others:
+            future.result()  # raises what went wrong
 
     def close(self) -> None:
         """Let the threads end."""
         self._threads.shutdown()
 
-    def _each(self, sync: Callable[[Any], None], things: Iterable[object]) -> None:
-        done, _ = wait([self._threads.submit(sync, thing) for thing in things])
-        for future in done:
-            future.result()  # raises what went wrong
+
+def _do_all(things: Iterable[Callable[[], None]]) -> None:
+    for thing in things:
+        thing()

@@ -59,12 +59,14 @@ def test_one_that_fails_is_told_of_and_the_next_ones_are_not(
     assert len(calls) == len(descriptors)
 
 
-def test_one_that_fails_is_told_of_when_all_have_ended(
+def test_one_that_fails_is_told_of_when_all_that_were_begun_have_ended(
     syncer: Syncer, descriptors: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    begun: list[int] = []
     ended: list[int] = []
 
     def sync(descriptor: int) -> None:
+        begun.append(descriptor)
         if descriptor == descriptors[0]:
             raise OSError(errno.EIO, "first")
         time.sleep(0.01)
@@ -75,7 +77,8 @@ def test_one_that_fails_is_told_of_when_all_have_ended(
     with pytest.raises(OSError, match="first"):
         syncer.sync_all(descriptors, [])
 
-    assert sorted(ended) == sorted(descriptors[1:])
+    assert len(ended) >= len(descriptors) // 2, "the other threads go on"
+    assert sorted(begun) == sorted([descriptors[0], *ended])
 
 
 def test_nothing_is_synced_where_there_is_nothing(syncer: Syncer) -> None:
