@@ -71,18 +71,15 @@ class Connection:
     def close(self) -> None:
         """Say goodbye, if anybody listens, and close; nobody waits for either."""
         session = self.conversation.session
-        if self._transport.get_write_buffer_size() or not (session.idle or session.closing):
-            self._break_off()
+        if session.undecided and not self._transport.is_closing():
+            # What has not been sent must not be sent afterwards: it may be the end of a message
+            # that we report as not delivered.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _FORGET_UNSENT)
+        if session.undecided or self._transport.get_write_buffer_size():
+            self._transport.abort()
             return
         session.quit()
         if not self._transport.is_closing():
             data = session.data_to_send()
             self._transport.write(self._stream.last_words(data))
         self._transport.close()
-
-    def _break_off(self) -> None:
-        # What has not been sent must not be sent afterwards: it may be the end of a message
-        # that we report as not delivered.
-        if not self._transport.is_closing():
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _FORGET_UNSENT)
-        self._transport.abort()
