@@ -73,7 +73,7 @@ def show_memory(server: TcpServer) -> None:
     worker = server.worker()
     before = resident(worker)
     with crowd(server.port, number):
-        server.wait_for(f"status: {number}/")
+        server.wait_until_logged(f"status: {number}/")
         each = (resident(worker) - before) / number
     print(f"{each:8.0f} bytes for each of {number} idle connections")
 

@@ -111,7 +111,7 @@ def pattern(template: str, **known: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\b[A-Z]+\b", fill, re.escape(template)))
 
 
-def require(template: str, text: str, what: str, **known: str) -> None:
+def check_text(template: str, text: str, what: str, **known: str) -> None:
     """End with both texts shown, unless all of `text` is as `template` says."""
     if not pattern(template, **known).fullmatch(text):
         raise Surprise(f"{what} should read\n\n{template}\nbut reads\n\n{text}")
@@ -123,12 +123,12 @@ class Surprise(Exception):  # noqa: N818  what happened is not what was promised
 
 def check_letter(text: str, **known: str) -> None:
     """Check the first letter, as it lies in the Maildir."""
-    require(LETTER, text, "the letter", NAME="aku", **known)
+    check_text(LETTER, text, "the letter", NAME="aku", **known)
 
 
 def check_letter_by_smtp(text: str, **known: str) -> None:
     """Check the letter that came by SMTP, as it lies in the Maildir."""
-    require(LETTER_BY_SMTP, text, "the letter that came by SMTP", **known)
+    check_text(LETTER_BY_SMTP, text, "the letter that came by SMTP", **known)
 
 
 def check_bounce(text: str, **known: str) -> None:
@@ -161,7 +161,7 @@ def check_mbox_entry(entry: bytes, body: bytes, **known: str) -> None:
     """Check the long letter, as it was appended to the mbox: byte for byte."""
     header, blank, rest = entry.partition(b"\n\n")
     text = (header + blank).decode("latin-1")
-    require(MBOX_ENTRY, text, "the header of the mbox entry", NAME="kamu", **known)
+    check_text(MBOX_ENTRY, text, "the header of the mbox entry", NAME="kamu", **known)
     quoted = re.sub(rb"(?m)^(>*From )", rb">\1", body)
     if rest != quoted + b"\n":
         raise Surprise("the body in the mbox is not the one that was sent, quoted")

@@ -22,8 +22,8 @@ from letters import (
     check_letter,
     check_letter_by_smtp,
     check_mbox_entry,
+    check_text,
     long_body,
-    require,
 )
 from server import Server
 
@@ -142,7 +142,7 @@ def receive_by_smtp(house: House, server: Server) -> None:
             raise Surprise(f"port {port} does not answer: {error}") from error
     server.wait(ended(start, messages=1), "the end of the message")
     log = server.log(start)
-    require(LOG_OF_A_LETTER_BY_SMTP, log, "the log of the conversation", NAME="aku", **known)
+    check_text(LOG_OF_A_LETTER_BY_SMTP, log, "the log of the conversation", NAME="aku", **known)
     letter = house.new_files(before)
     show(house.maildir, letter)
     check_letter_by_smtp(letter, **known)
@@ -159,14 +159,14 @@ def send_letters(house: House, server: Server) -> None:
 
     before = set(os.listdir(house.maildir))
     log = send(house, server, b"to: aku\n", ends=1)
-    require(LOG_OF_A_DELIVERY, log, "the log of the first letter", NAME="aku", **known)
+    check_text(LOG_OF_A_DELIVERY, log, "the log of the first letter", NAME="aku", **known)
     letter = house.new_files(before)
     show(house.maildir, letter)
     check_letter(letter, **known)
 
     before = set(os.listdir(house.maildir))
     log = send(house, server, b"to: sembarangan\n", ends=2)
-    require(LOG_OF_A_BOUNCE, log, "the log of the second letter", **known)
+    check_text(LOG_OF_A_BOUNCE, log, "the log of the second letter", **known)
     bounce = house.new_files(before)
     show(house.maildir, bounce)
     check_bounce(bounce, **known)
@@ -174,7 +174,7 @@ def send_letters(house: House, server: Server) -> None:
     length = os.path.getsize(house.mbox) if os.path.exists(house.mbox) else 0
     body = long_body()
     log = send(house, server, b"to: kamu\n\n" + body, ends=1)
-    require(LOG_OF_A_DELIVERY, log, "the log of the third letter", NAME="kamu", **known)
+    check_text(LOG_OF_A_DELIVERY, log, "the log of the third letter", NAME="kamu", **known)
     with open(house.mbox, "rb") as file:
         file.seek(length)
         entry = file.read()

@@ -47,7 +47,7 @@ def ask(
         with running(server):
             server.start(["-RHl0"], ["qmail-popup", *chain])
             answer = server.ask(said)
-            (line,) = (line for line in server.wait_for(" end ") if " end " in line)
+            (line,) = (line for line in server.wait_until_logged(" end ") if " end " in line)
             log = [each for each in server.lines() if not each.startswith("tcpserver: ")]
     return int(line.split()[-1]) >> 8, answer, "\n".join(log).encode()
 

@@ -57,7 +57,7 @@ class Service:
         write_cdb(self._rules, parse_rules(rule + b"\n"))
         said = self.server.ask(vector.get("stdin", "").encode("latin-1"))
         self._sessions += 1
-        lines = self.server.wait_for(r"^tcpserver: end ", self._sessions)
+        lines = self.server.wait_until_logged(r"^tcpserver: end ", self._sessions)
         (*_, ending) = (line for line in lines if line.startswith("tcpserver: end "))
         return int(ending.split()[-1]) >> 8, said, b""
 

@@ -146,8 +146,8 @@ def both(
                     connection.sendall(data)
                     connection.shutdown(socket.SHUT_WR)
                     said.append(read_all(connection).replace(b"%d" % port, b"{REMOTEPORT}"))
-                server.wait_for(" end ", number)
-                server.wait_for("status: 0/", number + 1)
+                server.wait_until_logged(" end ", number)
+                server.wait_until_logged("status: 0/", number + 1)
             logs.append(normal(server.lines(), server))
             own = b"%d" % server.port
             answers.append([answer.replace(own, b"{PORT}") for answer in said])

@@ -156,7 +156,7 @@ def test_virtual_domains_are_users_with_an_extension() -> None:
 def test_an_exception_from_a_virtual_domain_is_remote() -> None:
     with running_home({"control/virtualdomains": ":dia\nnot.example:\n"}) as home:
         home.inject(b"Subject: x\n\n", "-f", "", "eve@not.example")
-        home.wait_for_log("to remote eve@not.example\n")
+        home.wait_until_logged("to remote eve@not.example\n")
 
 
 @pytest.mark.parametrize(

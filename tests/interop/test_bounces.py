@@ -159,7 +159,7 @@ def test_a_message_from_nobody_bounces_to_the_postmaster() -> None:
 def test_a_failed_double_bounce_is_the_end() -> None:
     with running_home(doublebounceto="gone-too") as home:
         home.inject(b"to: nobody\n\n", "-fgone@" + HOST)
-        home.wait_for_log("triple bounce: discarding bounce/")
+        home.wait_until_logged("triple bounce: discarding bounce/")
         home.wait_until_empty()
 
         log = home.log()

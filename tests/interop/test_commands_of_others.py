@@ -86,7 +86,7 @@ def test_a_sorter_gets_the_whole_message_and_can_deliver_and_forward_it(
     let_sort(home)
 
     home.inject(LETTER, "-fann@far.example.net", "kamu")
-    home.wait_for_log("end msg", times=2)
+    home.wait_until_logged("end msg", times=2)
 
     (message,) = home.mail("kamu")
     lines = message.splitlines(keepends=True)
@@ -105,7 +105,7 @@ def test_a_sorter_can_bounce_a_message(home: PrivateHome, let_sort: Callable[...
     let_sort(home)
 
     home.inject(SPAM, "-faku@mail.example.org", "kamu")
-    home.wait_for_log("end msg", times=2)
+    home.wait_until_logged("end msg", times=2)
 
     (bounce,) = home.mail("aku")
     assert b"<kamu@mail.example.org>:\n" in bounce
@@ -119,7 +119,7 @@ def test_a_sorter_can_leave_a_message_in_the_queue(
     let_sort(home, 75)  # EX_TEMPFAIL
 
     home.inject(SPAM, "-faku@mail.example.org", "kamu")
-    home.wait_for_log("deferral: ")
+    home.wait_until_logged("deferral: ")
 
     assert home.mail("kamu") == home.mail("aku") == []
     assert home.queued()
@@ -130,7 +130,7 @@ def test_procmail_appends_to_an_mbox_what_readers_take_apart(home: PrivateHome) 
 
     for _ in range(2):
         home.inject(LETTER.replace(b"hello", b"mbox"), "-fann@far.example.net", "kamu")
-    home.wait_for_log("end msg", times=4)
+    home.wait_until_logged("end msg", times=4)
 
     with open(f"{home.home_of('kamu')}/procmail.mbox", "rb") as file:
         text = file.read()
@@ -146,7 +146,7 @@ def test_vacation_answers_once_and_answers_no_bounce(home: PrivateHome) -> None:
 
     for sender in ("aku@mail.example.org", "aku@mail.example.org", ""):
         deliver(letter, sender)
-    home.wait_for_log("end msg")
+    home.wait_until_logged("end msg")
     home.wait_until_empty()
 
     (answer,) = home.mail("aku")

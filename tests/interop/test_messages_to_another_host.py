@@ -219,12 +219,12 @@ def test_a_home_is_the_relay_of_another_that_logs_in_over_tls() -> None:
         sender.start()
 
         sender.inject(b"Subject: x\n\nhello\n", "-fkamu", "aku@elsewhere.example.net")
-        sender.wait_for_log("deferral: Connected_to_127.0.0.1_but_my_login_failed./")
+        sender.wait_until_logged("deferral: Connected_to_127.0.0.1_but_my_login_failed./")
         relay_through(home, sender, "submission", "correct horse")
         time.sleep(FRESH)  # before, what was read is not read again
         os.kill(sender.pid, signal.SIGALRM)
         sender.wait_until_empty()
-        home.wait_for_log("to remote aku@elsewhere.example.net")
+        home.wait_until_logged("to remote aku@elsewhere.example.net")
         log = sender.log()
 
     assert log.count("success: 127.0.0.1_accepted_message./") == 1

@@ -40,7 +40,7 @@ def letter(number: int, to: str = "aku") -> bytes:
 
 def test_a_letter_arrives_in_the_maildir_of_its_user(home: PrivateHome) -> None:
     home.inject(b"to: aku\n\nhello\n")
-    home.wait_for_log("end msg")
+    home.wait_until_logged("end msg")
 
     (message,) = home.mail("aku")
 
@@ -53,7 +53,7 @@ def test_a_letter_arrives_in_the_maildir_of_its_user(home: PrivateHome) -> None:
 
 def test_an_unknown_user_comes_back_to_the_sender(home: PrivateHome) -> None:
     home.inject(b"to: sembarangan\n")
-    home.wait_for_log("end msg", times=2)
+    home.wait_until_logged("end msg", times=2)
 
     (bounce,) = home.mail("aku")
 
@@ -66,7 +66,7 @@ def test_an_unknown_user_comes_back_to_the_sender(home: PrivateHome) -> None:
 
 def test_root_and_postmaster_are_mail_of_the_home(home: PrivateHome) -> None:
     home.inject(b"to: postmaster, root\n\nhello\n")
-    home.wait_for_log("end msg")
+    home.wait_until_logged("end msg")
 
     with open(f"{home.path}/alias/Mailbox", "rb") as file:
         entries = file.read()
@@ -77,7 +77,7 @@ def test_root_and_postmaster_are_mail_of_the_home(home: PrivateHome) -> None:
 
 def test_a_remote_recipient_waits_and_the_log_says_why(home: PrivateHome) -> None:
     home.inject(b"to: ann@far.example.net\n\nhello\n")
-    home.wait_for_log("deferral: ")
+    home.wait_until_logged("deferral: ")
 
     assert re.search(r"starting delivery \d+: msg \d+ to remote ann@far.example.net\n", home.log())
     assert [path for path in home.queued() if "/remote/" in path]
@@ -85,7 +85,7 @@ def test_a_remote_recipient_waits_and_the_log_says_why(home: PrivateHome) -> Non
 
 def test_term_stops_the_home_and_the_queue_is_settled(home: PrivateHome) -> None:
     home.inject(b"to: ann@far.example.net\n\nhello\n")
-    home.wait_for_log("deferral: ")
+    home.wait_until_logged("deferral: ")
 
     assert home.stop() == 0
 
@@ -101,7 +101,7 @@ def test_what_waits_when_the_home_stops_is_delivered_after_the_next_start(
     assert home.mail("aku") == []
 
     home.start()
-    home.wait_for_log("end msg")
+    home.wait_until_logged("end msg")
 
     assert len(home.mail("aku")) == 1
 
@@ -172,7 +172,7 @@ def test_a_damaged_file_of_the_queue_stops_nothing_else(kind: str) -> None:
     with PrivateHome("aku") as home:
         home.start()
         home.inject(b"to: ann@far.example.net\n\nhello\n")
-        home.wait_for_log("deferral: ")
+        home.wait_until_logged("deferral: ")
         home.stop()
         damage(home, kind)
         written = len(home.log())

@@ -272,7 +272,7 @@ def test_a_server_that_dies_comes_back_to_its_place(unstarted: PrivateHome) -> N
 
     unstarted.kill(f"tcpserver 127.0.0.1 {port}")
 
-    unstarted.wait_for_log("qmailctl: starting the tcpserver of smtp again\n")
+    unstarted.wait_until_logged("qmailctl: starting the tcpserver of smtp again\n")
     unstarted.wait(lambda: answers(port), "smtp did not come back")
     assert "qmailctl: the tcpserver of smtp was killed by SIGKILL\n" in unstarted.log()
     assert unstarted.stop() == 0
@@ -295,7 +295,7 @@ def test_a_server_that_cannot_come_back_makes_no_storm(unstarted: PrivateHome) -
 
     unstarted.kill(f"tcpserver 127.0.0.1 {port}")
 
-    unstarted.wait_for_log("the tcpserver of smtp ended with code 1\n", times=2)
+    unstarted.wait_until_logged("the tcpserver of smtp ended with code 1\n", times=2)
     time.sleep(2.5)
     assert unstarted.log().count("starting the tcpserver of smtp again") == 2
     home_still_works = unstarted.run("qmail-inject", text=b"to: aku\n\nhello\n")

@@ -68,7 +68,7 @@ def test_a_client_that_waits_for_each_reply_may_relay(home: PrivateHome) -> None
 
     assert (refused, code) == ({}, 0)
     home.wait(lambda: bool(home.mail("kamu")), "nothing arrives")
-    home.wait_for_log("to remote ann@far.example.net")
+    home.wait_until_logged("to remote ann@far.example.net")
 
 
 def test_a_session_that_ends_early_queues_nothing(home: PrivateHome) -> None:

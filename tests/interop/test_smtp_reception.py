@@ -87,7 +87,7 @@ def test_chunks_arrive_as_one_message(home: PrivateHome) -> None:
 
 def test_a_failure_that_nobody_wants_to_hear_of_is_not_told(home: PrivateHome) -> None:
     say(home, *message(f"<aku-broken@{HOST}> NOTIFY=NEVER"))
-    home.wait_for_log("end msg")
+    home.wait_until_logged("end msg")
     home.wait_until_empty()
 
     assert home.mail("kamu") == []
@@ -115,7 +115,7 @@ def test_a_bounce_says_what_the_sender_asked_for_and_no_more(home: PrivateHome) 
 def test_wishes_survive_a_restart(home: PrivateHome) -> None:
     home.write("home/aku/.qmail-broken", "|test -e ../../mend && exit 100; exit 111\n")
     say(home, *message(f"<aku-broken@{HOST}> NOTIFY=NEVER"))
-    home.wait_for_log("deferral: ")
+    home.wait_until_logged("deferral: ")
     assert home.stop() == 0
 
     home.write("mend", "")

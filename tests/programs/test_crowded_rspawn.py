@@ -58,7 +58,7 @@ def test_500_slow_deliveries_at_once_take_less_than_100_megabytes(
             # Senders that differ: nobody shares a transaction.
             job = Job(slot, b"0/23", b"s-%d@x" % slot, b"r@" + domain)
             spawner.send(encode_job(job, width=2))
-        host.wait_for(deliveries)
+        host.wait_until_held(deliveries)
         memory = proportional(spawner.process.pid)
         host.go_on()
         reports = spawner.reports(deliveries)
@@ -76,7 +76,7 @@ def test_what_runs_when_it_is_terminated_is_nobodys_success(
     route(home, host, 1)
     with running(home, "qmail-rspawn", PATH="/nowhere") as spawner:
         spawner.deliver(0, b"ann@d0.example")
-        host.wait_for(1)
+        host.wait_until_held(1)
         spawner.process.send_signal(signal.SIGTERM)
         code = spawner.process.wait(30)
         assert spawner.process.stdout is not None
@@ -98,7 +98,7 @@ def test_when_descriptors_run_out_mail_waits_and_each_job_is_reported_once(
         for slot in range(100):
             job = Job(slot, b"0/23", b"s-%d@x" % slot, b"r@d%d.example" % (slot % 4))
             spawner.send(encode_job(job))
-        host.wait_for(10)
+        host.wait_until_held(10)
         host.go_on()
         reports = spawner.reports(100)
         spawner.deliver(0, b"ann@d0.example")

@@ -27,7 +27,7 @@ def test_ten_thousand_are_held_and_all_are_answered(launchers: str, tmp_path: Pa
         worker = server.worker()
         before = resident(worker)
         with crowd(server.port, number) as peers:
-            server.wait_for(f"status: {number}/")
+            server.wait_until_logged(f"status: {number}/")
             each = (resident(worker) - before) / number
             assert server.ask(b"y\n") == b"y\r\n"
 

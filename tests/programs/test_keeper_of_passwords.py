@@ -211,7 +211,9 @@ def test_a_certificate_that_qmaild_may_not_read_is_not_used_and_the_log_says_so(
         with smtplib.SMTP("127.0.0.1", server.port, timeout=PATIENCE) as client:
             client.ehlo()
             assert not client.has_extn("starttls")
-        server.wait_for("TLS and AUTH not available: control/servercert.pem: Permission denied")
+        server.wait_until_logged(
+            "TLS and AUTH not available: control/servercert.pem: Permission denied"
+        )
 
 
 @pytest.mark.parametrize("port", ["587", "465"])

@@ -28,7 +28,7 @@ def test_a_server_without_descriptors_waits_and_goes_on(launchers: str, tmp_path
         server.start(["-RHl0", "-c", "1000", "-b", "1000"], ["addcr"])
         worker = server.worker()
         with crowd(server.port, PEERS) as peers:
-            server.wait_for("unable to accept for now: process cannot open more files")
+            server.wait_until_logged("unable to accept for now: process cannot open more files")
             before = processor_time(worker)
             for peer in peers[:20]:
                 peer.sendall(b"x\n")
@@ -51,13 +51,13 @@ def test_no_connection_leaves_a_descriptor_behind(
     with running(TcpServer(f"{launchers}/tcpserver", tmp_path, environ)) as server:
         server.start(["-RHl0"], chain)
         server.ask(b"x")
-        server.wait_for(" end ", 1)
+        server.wait_until_logged(" end ", 1)
         folder = f"/proc/{server.worker()}/fd"
         before = len(os.listdir(folder))
 
         for _ in range(30):
             server.ask(b"x")
-        server.wait_for(" end ", 31)
+        server.wait_until_logged(" end ", 31)
 
         assert len(os.listdir(folder)) == before
 
@@ -73,6 +73,6 @@ def test_a_program_that_cannot_be_started_for_want_of_descriptors_is_told(
         with crowd(server.port, PEERS) as peers:
             peers[0].sendall(b"x")
             assert peers[0].recv(10) == b"x"
-        server.wait_for(" end ", 10)
+        server.wait_until_logged(" end ", 10)
 
         assert server.ask(b"later") == b"later"

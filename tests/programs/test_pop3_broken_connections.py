@@ -38,7 +38,7 @@ def server(shared: PopServer) -> PopServer:
     os.truncate(path, LARGE)
     os.utime(path, (0, 0))  # it came first
     shared.deliver("2.a.host", b"x\n")
-    wait_for_end(shared)
+    wait_until_ended(shared)
     return shared
 
 
@@ -52,7 +52,7 @@ def session_pids(server: PopServer) -> list[int]:
     return found
 
 
-def wait_for_end(server: PopServer) -> None:
+def wait_until_ended(server: PopServer) -> None:
     """Return when there is no session any more."""
     deadline = time.monotonic() + PATIENCE
     while session_pids(server):
@@ -84,7 +84,7 @@ def test_a_client_that_is_killed_while_it_reads_deletes_nothing(
     with in_the_middle_of_a_message(server, secure=secure) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
 
-    wait_for_end(server)
+    wait_until_ended(server)
     assert server.files() == ["new/1.a.host", "new/2.a.host"]
 
 
@@ -96,7 +96,7 @@ def test_one_that_does_not_read_takes_no_memory(server: PopServer, *, secure: bo
         grown = sum(map(resident, server.tcpserver.processes())) - before
 
     assert grown < LARGE / 4  # one session's process, and a piece for each hand
-    wait_for_end(server)
+    wait_until_ended(server)
 
 
 def test_one_that_has_said_all_still_hears_all(server: PopServer) -> None:
@@ -117,7 +117,7 @@ def test_one_that_goes_before_it_has_logged_in_starts_nothing(
     with server.connect() as connection:
         connection.sendall(said)
 
-    server.tcpserver.wait_for(" end ", ends + 1)
+    server.tcpserver.wait_until_logged(" end ", ends + 1)
     assert session_pids(server) == []
 
 
@@ -126,5 +126,5 @@ def test_one_that_goes_while_its_password_is_looked_at_leaves_nothing(server: Po
         connection.sendall(login_commands() + b"DELE 1\r\n")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
 
-    wait_for_end(server)
+    wait_until_ended(server)
     assert server.files() == ["new/1.a.host", "new/2.a.host"]

@@ -35,7 +35,7 @@ def test_a_user_is_served_while_two_thousand_dawdle(server: PopServer) -> None:
     with crowd(server.port, number) as peers:
         for peer in peers:
             peer.sendall(b"U")
-        server.tcpserver.wait_for(f"status: {number}/")
+        server.tcpserver.wait_until_logged(f"status: {number}/")
         each = (sum(map(resident, server.tcpserver.processes())) - before) / number
 
         start = time.monotonic()

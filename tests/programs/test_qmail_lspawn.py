@@ -34,7 +34,7 @@ def home(launchers: str) -> Iterator[SpawnHome]:
         yield made
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
@@ -75,7 +75,7 @@ def test_a_slow_program_does_not_delay_a_maildir_of_the_same_user(home: SpawnHom
 
     with running(home) as spawner:
         spawner.deliver(0, b"joe-slow@h")
-        wait_for((joe / "pid").exists)
+        wait_until((joe / "pid").exists)
         spawner.deliver(1, b"joe@h")
         first = spawner.reports(1)
         (joe / "go").write_text("go\n")
@@ -92,7 +92,7 @@ def test_a_killed_worker_has_crashed_and_the_next_delivery_gets_another(home: Sp
     with running(home) as spawner:
         for slot in range(3):
             spawner.deliver(slot, b"joe@h")
-        wait_for((joe / "started").exists)
+        wait_until((joe / "started").exists)
         (worker,) = spawner.children()
         os.kill(worker, signal.SIGKILL)
         reports = spawner.reports(3)
@@ -115,7 +115,7 @@ def test_workers_killed_in_the_middle_of_batches_lose_no_delivery_they_answered(
         for _ in range(10):
             for slot in range(100):
                 spawner.deliver(slot, b"joe@h")
-            wait_for(lambda: bool(spawner.children()))
+            wait_until(lambda: bool(spawner.children()))
             for worker in spawner.children():
                 os.kill(worker, signal.SIGKILL)
             reports = list(spawner.reports(100).values())
@@ -138,7 +138,7 @@ def test_an_mbox_that_hangs_delays_its_delivery_alone(home: SpawnHome) -> None:
         ["flock", str(joe / "locked"), "cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
     ) as locker:
         assert locker.stdin is not None
-        wait_for(lambda: _is_locked(joe / "locked"))
+        wait_until(lambda: _is_locked(joe / "locked"))
         with running(home) as spawner:
             spawner.deliver(0, b"joe@h")
             spawner.deliver(1, b"ann@h")
@@ -243,7 +243,7 @@ def test_its_workers_end_with_it(home: SpawnHome) -> None:
         spawner.reports(1)
         (worker,) = spawner.children()
 
-    wait_for(lambda: not is_running(worker))
+    wait_until(lambda: not is_running(worker))
 
 
 def test_workers_and_deliveries_have_no_descriptor_of_anybody_else(home: SpawnHome) -> None:
@@ -256,7 +256,7 @@ def test_workers_and_deliveries_have_no_descriptor_of_anybody_else(home: SpawnHo
         spawner.deliver(0, b"ann@h")
         spawner.reports(1)
         spawner.deliver(1, b"joe@h")
-        wait_for(lambda: (joe / "pid").exists() and (joe / "pid").read_text() != "")
+        wait_until(lambda: (joe / "pid").exists() and (joe / "pid").read_text() != "")
         delivery = opened_by(int((joe / "pid").read_text()))
         workers = [opened_by(pid) for pid in spawner.children()]
         (joe / "go").write_text("go\n")

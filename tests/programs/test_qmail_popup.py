@@ -386,7 +386,7 @@ def test_without_a_porter_clients_are_told_and_so_is_the_log(launchers: str) -> 
         said = server.ask(login_commands())
 
         assert said.endswith(b"-ERR unable to check the password\r\n")
-        assert server.tcpserver.wait_for("restart this service")
+        assert server.tcpserver.wait_until_logged("restart this service")
 
 
 def test_when_the_server_stops_open_sessions_go_on_and_nothing_is_left(launchers: str) -> None:

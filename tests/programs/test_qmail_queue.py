@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.launchers import launcher_folder
 from tests.support.queues import files_in
-from tests.support.running_queue import PATIENCE, private_home, queued, run_queue, wait_for
+from tests.support.running_queue import PATIENCE, private_home, queued, run_queue, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,7 +114,7 @@ def test_a_closed_descriptor_is_a_read_error(home: str, folder: str) -> None:
             check=False,
         )
         assert result.returncode == 54
-    wait_for(lambda: files_in(home) == {})
+    wait_until(lambda: files_in(home) == {})
 
 
 def test_a_missing_home_or_queue_has_its_exit_code(home: str, folder: str) -> None:
@@ -158,7 +158,7 @@ def start_waiting(home: str, folder: str) -> tuple[subprocess.Popen[bytes], int]
     assert process.stdin is not None
     process.stdin.write(b"large\n" * 30_000)
     process.stdin.close()
-    wait_for(lambda: files_in(home))
+    wait_until(lambda: files_in(home))
     return process, writer
 
 

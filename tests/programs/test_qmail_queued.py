@@ -20,7 +20,7 @@ from tests.support.running_queue import (
     queued,
     run_queue,
     start_queued,
-    wait_for,
+    wait_until,
 )
 
 from pyqmail.control.roles import roles_of
@@ -122,7 +122,7 @@ def test_a_failed_message_is_not_queued(home: str) -> None:
         queue.commit(b"a", [b"b"])
 
     assert failure.value.text == b"qq read error (#4.3.0)"
-    wait_for(lambda: files_in(home) == {})
+    wait_until(lambda: files_in(home) == {})
 
 
 @pytest.mark.usefixtures("running")
@@ -155,9 +155,9 @@ def test_one_refused_message_does_not_harm_the_others_of_its_connection(home: st
 def test_a_client_that_dies_half_way_leaves_nothing(home: str) -> None:
     with connect(home) as connection:
         connection.sendall(encode_frame(1, b"B", LARGE) + encode_frame(1, b"E", b"Fa\0Tb\0"))
-        wait_for(lambda: files_in(home))
+        wait_until(lambda: files_in(home))
 
-    wait_for(lambda: files_in(home) == {})
+    wait_until(lambda: files_in(home) == {})
 
 
 @pytest.mark.usefixtures("running")
@@ -167,7 +167,7 @@ def test_an_aborted_message_leaves_nothing_and_its_tag_is_free(home: str) -> Non
         connection.sendall(encode_frame(1, b"B", b"new\n") + encode_frame(1, b"E", b"Fa\0\0"))
 
         assert answers(connection, 1) == {1: 0}
-    wait_for(lambda: bodies(home) == [b"new\n"])
+    wait_until(lambda: bodies(home) == [b"new\n"])
 
 
 @pytest.mark.parametrize(
@@ -217,12 +217,12 @@ def test_a_killed_qmail_queue_leaves_nothing(home: str, folder: str) -> None:
     feeder = threading.Thread(target=os.write, args=(writer, LARGE))
     feeder.start()
     feeder.join()
-    wait_for(lambda: files_in(home))
+    wait_until(lambda: files_in(home))
 
     victim.kill()
     victim.wait()
 
-    wait_for(lambda: files_in(home) == {})
+    wait_until(lambda: files_in(home) == {})
     os.close(writer)
 
 

@@ -86,6 +86,21 @@ def test_the_log_goes_to_the_logger(home: PrivateHome) -> None:
     assert home.log() == ""
 
 
+def test_why_qmail_rspawn_does_not_start_is_in_the_log(home: PrivateHome) -> None:
+    path = f"{home.path}/home/logged"
+    home.write("control/resolver", "[::1\n")
+    home.start_alone("./Maildir/", "sh", "-c", f"cat > {path}", waits=False)
+    home.wait(lambda: not home.runs(), "it runs")
+    home.wait(lambda: os.path.getsize(path) > 0, "nothing was logged")
+
+    with open(path, encoding="ascii") as file:
+        lines = sorted(file.read().splitlines())
+    assert lines == [
+        "alert: cannot start: hath the daemon spawn no fire?",
+        "qmail-rspawn: fatal: control/resolver: no address: [::1",
+    ]
+
+
 def test_the_first_argument_is_the_default_delivery(home: PrivateHome) -> None:
     home.start_alone("./elsewhere")
     home.inject(b"to: postmaster\n\nhello\n")
@@ -112,10 +127,10 @@ def test_a_program_in_the_place_of_ours_is_executed(home: PrivateHome) -> None:
         script.write(f"#!/bin/sh\nprintf '\\007'\ncat > {home.path}/home/jobs\n")
     os.chmod(path, 0o755)
     home.start_alone("./Maildir/")
-    home.wait_for_log("status: local 0/10 remote 0/7")
+    home.wait_until_logged("status: local 0/10 remote 0/7")
 
     home.inject(b"to: ann@far.example.net\n\nhello\n")
-    home.wait_for_log("to remote ann@far.example.net")
+    home.wait_until_logged("to remote ann@far.example.net")
 
     home.wait(lambda: os.path.getsize(f"{home.path}/home/jobs") > 0, "it was told nothing")
     with open(f"{home.path}/home/jobs", "rb") as file:
@@ -174,7 +189,7 @@ def test_a_killed_delivery_worker_loses_no_letter(home: PrivateHome) -> None:
         os.kill(pid, signal.SIGKILL)
     inject(home, range(5, 10))
     home.wait(lambda: len(home.log().split("starting delivery")) > 10, "not all have begun")
-    home.wait_for_log("status: local 0/10")
+    home.wait_until_logged("status: local 0/10")
     os.kill(home.pid, signal.SIGALRM)  # what crashed waits for its next attempt
     home.wait_until_empty()
 
@@ -210,12 +225,12 @@ def test_in_a_system_home_each_process_is_its_own_user(launchers: str, tmp_path:
                 extra_groups=[],
             ) as inject:
                 inject.communicate(b"hello\n", timeout=30)
-            until(lambda: b"end msg" in (tmp_path / "log").read_bytes())
+            wait_until(lambda: b"end msg" in (tmp_path / "log").read_bytes())
         finally:
             family = [process.pid, *descendants(process.pid)]
             process.terminate()
             code = process.wait(30)
-            until(lambda: not any(lives(pid) for pid in family))
+            wait_until(lambda: not any(lives(pid) for pid in family))
 
         text = (tmp_path / "log").read_bytes()
         sender = b" uid %d\n" % pwd.getpwnam("mv2").pw_uid
@@ -244,11 +259,11 @@ def wait_for_users(pid: int) -> dict[str, str]:
                 found[title[0]] = pwd.getpwuid(os.stat(f"/proc/{child}").st_uid).pw_name
         return len(found) == len(NEIGHBOURS) + 2
 
-    until(complete)
+    wait_until(complete)
     return found
 
 
-def until(happens: Callable[[], bool]) -> None:
+def wait_until(happens: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 30
     while not happens():
         assert time.monotonic() < deadline, "it never happened"

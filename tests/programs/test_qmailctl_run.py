@@ -64,7 +64,7 @@ def test_a_signal_stops_it_with_0_and_nothing_is_left_behind(
     home: PrivateHome, number: signal.Signals
 ) -> None:
     home.inject(b"to: ann@far.example.net\n\nhello\n")
-    home.wait_for_log("deferral: ")
+    home.wait_until_logged("deferral: ")
     pids = everything(home)
 
     os.kill(home.pid, number)
@@ -108,7 +108,7 @@ def test_a_qmail_queued_that_dies_often_is_started_as_often_and_no_more(home: Pr
     time.sleep(STANDBY + 2)
     for number in (1, 2):
         home.kill("qmail-queued")
-        home.wait_for_log(AGAIN, times=number)
+        home.wait_until_logged(AGAIN, times=number)
         home.wait(lambda: accepts(home), "nothing is accepted any more")
     time.sleep(2.5)  # in which one that finds itself superfluous would be started twice
 
@@ -122,7 +122,7 @@ def accepts(home: PrivateHome) -> bool:
 
 def test_if_it_is_killed_it_leaves_no_orphans(home: PrivateHome) -> None:
     home.inject(b"to: aku\n\nhello\n")
-    home.wait_for_log("end msg")
+    home.wait_until_logged("end msg")
     pids = everything(home)
 
     os.kill(home.pid, signal.SIGKILL)
@@ -161,7 +161,7 @@ def test_a_terminal_that_goes_away_stops_it(unstarted: PrivateHome) -> None:
         )
     os.close(theirs)
     try:
-        unstarted.wait_for_log("status:")
+        unstarted.wait_until_logged("status:")
         os.close(ours)
         code = server.wait(20)
     finally:
@@ -173,11 +173,11 @@ def test_a_terminal_that_goes_away_stops_it(unstarted: PrivateHome) -> None:
 
 def test_alrm_has_everything_tried_at_once(home: PrivateHome) -> None:
     home.inject(b"to: ann@far.example.net\n\nhello\n")
-    home.wait_for_log("deferral: ")
+    home.wait_until_logged("deferral: ")
 
     os.kill(home.pid, signal.SIGALRM)
 
-    home.wait_for_log("deferral: ", times=2)
+    home.wait_until_logged("deferral: ", times=2)
     assert home.runs()
 
 
@@ -212,7 +212,7 @@ def test_the_default_delivery_is_what_the_control_file_says(unstarted: PrivateHo
     unstarted.start()
 
     unstarted.inject(b"to: postmaster\n\nhello\n")
-    unstarted.wait_for_log("did_2+0+0/")
+    unstarted.wait_until_logged("did_2+0+0/")
 
     assert {"First", "Second"} <= set(os.listdir(f"{unstarted.path}/alias"))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.queues import files_in
-from tests.support.running_queue import PATIENCE, answers_at, private_home, run_queue, wait_for
+from tests.support.running_queue import PATIENCE, answers_at, private_home, run_queue, wait_until
 
 from pyqmail.queue.frames import encode_frame, socket_path
 from pyqmail.system.descriptors import ShortPath
@@ -44,7 +44,7 @@ def queued(home: str, launchers: str) -> Iterator[subprocess.Popen[bytes]]:
         stderr=subprocess.PIPE,
     )
     try:
-        wait_for(lambda: answers_at(home), process)
+        wait_until(lambda: answers_at(home), process)
         yield process
     finally:
         process.terminate()
@@ -66,7 +66,7 @@ def test_more_clients_than_descriptors_harm_nobody(home: str, launchers: str) ->
         for client in clients:
             client.close()
 
-    wait_for(lambda: files_in(home) == {})
+    wait_until(lambda: files_in(home) == {})
     assert run_queue(launchers, home, LARGE, GOOD).returncode == 0
     assert len(files_in(home)) == 3
 

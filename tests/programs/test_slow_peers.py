@@ -31,7 +31,7 @@ def test_a_good_client_is_served_while_two_thousand_dawdle(launchers: str, tmp_p
         with crowd(server.port, number) as peers:
             for peer in peers:
                 peer.sendall(b"M")
-            server.wait_for(f"status: {number}/")
+            server.wait_until_logged(f"status: {number}/")
 
             start = time.monotonic()
             said = server.ask(MESSAGE)

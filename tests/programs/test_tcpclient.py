@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support import network
 from tests.support.dns_stub import ADDRESS, SERVER_FAILURE, Table, dns_server
 from tests.support.tcpserver import TcpServer, running
 
@@ -35,9 +36,11 @@ def run(launchers: str, *arguments: str, typed: bytes = b"") -> subprocess.Compl
 
 
 @contextmanager
-def server_that_says(answer: bytes, heard: list[bytes], until: bytes = b"") -> Iterator[str]:
+def server_that_says(
+    answer: bytes, heard: list[bytes], until: bytes = b"", port: int = 0
+) -> Iterator[str]:
     """Serve one connection: hear until `until` has come, answer, hang up."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", port)) as listener:
 
         def serve() -> None:
             connection, _ = listener.accept()
@@ -138,6 +141,32 @@ def test_http_prints_the_body(launchers: str) -> None:
 
     assert heard == [f"GET /a/page HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()]
     assert answer.stdout == b"body\nmore\n"
+
+
+@pytest.mark.root
+@pytest.mark.skipif(network.why_not() is not None, reason=str(network.why_not()))
+@pytest.mark.parametrize(
+    ("command", "port", "question"),
+    [
+        (["date@", "127.0.0.1"], 13, b""),
+        (["who@", "127.0.0.1"], 11, b""),
+        (["finger@", "127.0.0.1", "joe"], 79, b"joe\r\n"),
+    ],
+)
+def test_a_small_question_is_asked_at_its_port_and_the_answer_made_visible(
+    launchers: str, command: list[str], port: int, question: bytes
+) -> None:
+    heard: list[bytes] = []
+    with network.network_of_our_own():
+        with server_that_says(b"at \x1b[2J\r\nnoon\r\n", heard, question, port):
+            answer = run(launchers, *command)
+        alone = run(launchers, *command)
+
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, b"at ^[[2J\nnoon\n", b"")
+    assert heard == [question]
+    # It was the exit code of a pipe's last program, and is for scripts.
+    assert (alone.returncode, alone.stdout) == (0, b"")
+    assert alone.stderr.startswith(b"tcpclient: unable to connect to 127.0.0.1 port ")
 
 
 def test_tcpcat_prints_what_comes(launchers: str) -> None:

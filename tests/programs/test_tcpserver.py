@@ -82,7 +82,7 @@ def test_how_a_program_ended_is_in_the_log(server: TcpServer) -> None:
 
     server.ask(b"exit 3\n")
     server.ask(b"kill -9 $$\n")
-    lines = server.wait_for("end", 2)
+    lines = server.wait_until_logged("end", 2)
 
     ends = [line for line in normal(lines, server) if "end" in line]
     assert ends == ["tcpserver: end {PID} status 768", "tcpserver: end {PID} status 9"]
@@ -100,7 +100,7 @@ def test_a_program_that_is_not_there_drops_the_connection(server: TcpServer) -> 
     server.start(QUIET, ["/nonexistent"])
 
     server.ask()
-    lines = normal(server.wait_for("end"), server)
+    lines = normal(server.wait_until_logged("end"), server)
 
     assert lines[3:] == [
         "tcpserver: ok {PID} 0:127.0.0.1:{PORT} :127.0.0.1::{REMOTEPORT}",
@@ -145,7 +145,7 @@ def test_a_chain_of_ours_is_one_application(server: TcpServer) -> None:
     server.start(QUIET, ["recordio", "fixcrio", "delcr"])
 
     assert server.ask(b"a\nb") == b"a\r\nb"
-    lines = server.wait_for(r"> \[EOF\]")
+    lines = server.wait_until_logged(r"> \[EOF\]")
 
     spoken = [line for line in normal(lines, server) if line.startswith("{PID}")]
     assert spoken == [
@@ -162,7 +162,7 @@ def test_a_chain_that_leads_to_a_program_of_others_ends_in_a_process(server: Tcp
     server.start(QUIET, ["recordio", "sh", "-c", "read line; echo $line $line; exit 7"])
 
     assert server.ask(b"ho\nmore") == b"ho ho\n"
-    lines = normal(server.wait_for("end"), server)
+    lines = normal(server.wait_until_logged("end"), server)
 
     assert "{PID} > ho ho " in lines
     assert "tcpserver: end {PID} status 1792" in lines
@@ -205,7 +205,7 @@ def test_rules_decide_and_set_variables(server: TcpServer, launchers: str, tmp_p
             said.append(read_all(connection))
 
     assert said == [b"127.0.0.1\n", b"", b"blue 1.2.3.4\n"]
-    denied = [line for line in server.wait_for("deny") if "deny" in line]
+    denied = [line for line in server.wait_until_logged("deny") if "deny" in line]
     assert normal(denied, server) == [
         "tcpserver: deny {PID} 0:127.0.0.1:{PORT} :127.0.0.2::{REMOTEPORT}"
     ]
@@ -228,7 +228,7 @@ def test_rules_that_cannot_be_read_let_nobody_in(server: TcpServer, tmp_path: Pa
 
     assert server.ask() == b""
     text = f"dropping connection, unable to read {tmp_path}/none.cdb: file does not exist"
-    assert f"tcpserver: warning: {text}" in server.wait_for("warning")
+    assert f"tcpserver: warning: {text}" in server.wait_until_logged("warning")
 
 
 def test_rules_that_are_not_there_let_everybody_in_if_they_may(
@@ -291,7 +291,7 @@ def test_a_worker_that_dies_is_replaced(server: TcpServer) -> None:
     worker = server.worker()
 
     os.kill(worker, signal.SIGKILL)
-    server.wait_for("worker .* ended with status 9")
+    server.wait_until_logged("worker .* ended with status 9")
 
     assert server.ask(b"x\n") == b"x\r\n"
 
@@ -312,7 +312,7 @@ def test_it_listens_for_both_families_at_0(server: TcpServer) -> None:
 
     assert server.ask() == b"TCP 127.0.0.1 127.0.0.1\n"
     assert server.ask(host="::1") == b"TCP6 ::1 ::1 ::1\n"
-    six = normal(server.wait_for("ok", 2), server)
+    six = normal(server.wait_until_logged("ok", 2), server)
     assert "tcpserver: ok {PID} 0:::1:{PORT} :::1::{REMOTEPORT}" in six
 
 

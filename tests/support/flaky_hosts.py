@@ -28,6 +28,9 @@ class FlakyHosts:
         self.most_recipients = 1000  # in one transaction; the others hear 452
         self.slowness: float = 0  # seconds before the greeting
         self.patience: float | None = None  # seconds with a guest who says nothing
+        self.most_guests: int | None = None  # at one address; the others hear 421
+        self.turned_away = 0
+        self._guests: Counter[str] = Counter()  # by address
         self._tasks: set[asyncio.Task[None]] = set()
         self._servers: list[asyncio.Server] = []
 
@@ -53,12 +56,25 @@ class FlakyHosts:
         assert task is not None
         self._tasks.add(task)
         self.sessions += 1
+        address = writer.get_extra_info("sockname")[0]
+        self._guests[address] += 1
         try:
             with suppress(OSError, EOFError, TimeoutError, asyncio.CancelledError):
-                await self._session(reader, writer)
+                await self._receive(address, reader, writer)
         finally:
+            self._guests[address] -= 1
             self._tasks.discard(task)
             writer.close()
+
+    async def _receive(
+        self, address: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        if self.most_guests is not None and self._guests[address] > self.most_guests:
+            self.turned_away += 1
+            writer.write(b"421 too many connections\r\n")
+            await writer.drain()
+        else:
+            await self._session(reader, writer)
 
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         recipients: list[bytes] = []

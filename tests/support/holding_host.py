@@ -15,7 +15,7 @@ PATIENCE = 60  # seconds
 
 
 class HoldingHost:
-    """Runs in a thread, on all addresses of loopback."""
+    """Runs in a thread, on all IPv4 addresses of loopback unless another is given."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -25,11 +25,11 @@ class HoldingHost:
         self._writers: set[asyncio.StreamWriter] = set()
 
     @contextlib.contextmanager
-    def running(self) -> Iterator[HoldingHost]:
+    def running(self, address: str = "0.0.0.0", port: int = 0) -> Iterator[HoldingHost]:
         """Serve while this lasts."""
         self._go = asyncio.Event()
         server = self._loop.run_until_complete(
-            asyncio.start_server(self._session, "0.0.0.0", 0, backlog=1000)
+            asyncio.start_server(self._session, address, port, backlog=1000)
         )
         self.port = server.sockets[0].getsockname()[1]
         thread = threading.Thread(target=self._loop.run_forever)
@@ -51,7 +51,7 @@ class HoldingHost:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def wait_for(self, held: int) -> None:
+    def wait_until_held(self, held: int) -> None:
         """Return when so many sessions are held."""
         end = time.monotonic() + PATIENCE
         while self.held < held:

@@ -16,7 +16,7 @@ from tests.support.tcpserver import TcpServer, running
 
 from pyqmail.control.roles import roles_of
 from pyqmail.home import mailboxes
-from pyqmail.home.keeper import Keeper
+from pyqmail.home.mail_owner import MailOwner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,9 +42,9 @@ def add_users(home: PrivateHome, users: list[str]) -> None:
     """Add users whose password is looked at fast: a hash would take as long as all the rest."""
 
     def work() -> None:
-        keeper = Keeper(roles_of(home.path).owner, home.path, private=True)
+        mail_owner = MailOwner(roles_of(home.path).owner, home.path, private=True)
         for name in users:
-            mailboxes.add_user(home.path, name.encode(), keeper)
+            mailboxes.add_user(home.path, name.encode(), mail_owner)
 
     as_ordinary_user(work)
     home.write("users/passwd", "".join(f"{name}:{{PLAIN}}{PASSWORD}\n" for name in users))

@@ -295,7 +295,7 @@ class PrivateHome:
             assert time.monotonic() < end, f"{complaint}; the log:\n{self.log()}"
             time.sleep(INTERVAL)
 
-    def wait_for_log(self, text: str, times: int = 1) -> None:
+    def wait_until_logged(self, text: str, times: int = 1) -> None:
         """Return when the log has `text` so many times."""
         self.wait(lambda: self.log().count(text) >= times, f"the log lacks {text!r}")
 

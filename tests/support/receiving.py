@@ -80,7 +80,7 @@ class Site:
         """Return what the home has logged in this test."""
         return self.home.log()[self._logged :]
 
-    def wait_for_log(self, text: str) -> None:
+    def wait_until_logged(self, text: str) -> None:
         """Return when the log has `text`."""
         self.home.wait(lambda: text in self.log(), f"the log lacks {text!r}")
 

@@ -35,6 +35,7 @@ class Pool:
         os.makedirs(f"{self.home}/control", exist_ok=True)
         self.set("me", "me.example")
         self.set("tlspolicy", ":none")
+        self.limit = 3  # connections to one place
         self.domains = [b"d%d.example" % number for number in range(domains)]
         self.reports: list[Report] = []
 
@@ -60,7 +61,7 @@ class Pool:
         hosts = {b"a.example": [FIRST], b"b.example": [SECOND]}
         exchangers = [(10, b"a.example"), (20, b"b.example")]
         resolver = TableResolver(hosts, dict.fromkeys(self.domains, exchangers))
-        deliverer = RemoteDeliverer(self.home, resolver, Suspension(self.home, 0), port, limit=3)
+        deliverer = RemoteDeliverer(self.home, resolver, Suspension(self.home, 0), port, self.limit)
         deliverer.keep_connections()
         spawner = RemoteSpawner(delivering(deliverer), Gathering(), os.getuid(), 1000, WIDTH)
         (jobs, give), (hear, reports) = os.pipe(), os.pipe()

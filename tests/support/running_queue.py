@@ -47,7 +47,7 @@ def queued(home: str, folder: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run qmail-queued with the launchers in `folder`."""
     process = start_queued(home, folder)
     try:
-        wait_for(lambda: answers_at(home), process)
+        wait_until(lambda: answers_at(home), process)
         yield process
     finally:
         if process.poll() is None:
@@ -66,7 +66,7 @@ def start_queued(home: str, folder: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([f"{folder}/qmail-queued"], env=environ, stderr=subprocess.PIPE)
 
 
-def wait_for(condition: object, process: subprocess.Popen[bytes] | None = None) -> None:
+def wait_until(condition: object, process: subprocess.Popen[bytes] | None = None) -> None:
     """Return when `condition()` holds; fail the test if it never does."""
     deadline = time.monotonic() + PATIENCE
     while not condition():

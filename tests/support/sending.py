@@ -56,7 +56,7 @@ class SendHome:
         """Start qmail-send, and greet it as both spawners do."""
         self.launch()
         self.greet(greeting)
-        self.wait_for_log(rb"^status: ")
+        self.wait_until_logged(rb"^status: ")
 
     def greet(self, greeting: bytes = b"\x78") -> None:
         """Say what both spawners say first."""
@@ -186,7 +186,7 @@ class SendHome:
             file.seek(self._written)
             return file.read()
 
-    def wait_for_log(self, pattern: bytes) -> None:
+    def wait_until_logged(self, pattern: bytes) -> None:
         """Return when a line of the log matches."""
         self.wait_until(lambda: re.search(pattern, self.log(), re.MULTILINE) is not None)
 

@@ -72,7 +72,7 @@ class TcpServer:
         """Return the log so far."""
         return self._log.read_bytes().decode("latin-1").split("\n")[:-1]
 
-    def wait_for(self, pattern: str, times: int = 1) -> list[str]:
+    def wait_until_logged(self, pattern: str, times: int = 1) -> list[str]:
         """Return the log once so many lines match `pattern`."""
         deadline = time.monotonic() + PATIENCE
         while sum(bool(re.search(pattern, line)) for line in self.lines()) < times:

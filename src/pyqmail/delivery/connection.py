@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.delivery.conversation import Conversation
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from pyqmail.delivery.outgoing import OutgoingMessage
 
 MAX_TRANSACTIONS: Final = 100  # over one connection: some hosts refuse more
+# Bytes that the system may keep for a host that does not take them. Without a bound it takes a
+# whole message for a host that reads a byte now and then, and no time-out would see that.
+MAX_UNSENT: Final = 131_072
+_FORGET_UNSENT: Final = struct.pack("ii", 1, 0)  # socket(7), SO_LINGER
 MAX_AGE: Final = 300  # seconds, of a connection that is used again: who stays for ever is a burden
 
 
@@ -34,6 +40,8 @@ class Connection:
     ) -> None:
         self._reader = reader
         self._transport = writer.transport
+        self._socket = writer.get_extra_info("socket")
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT)
         self._stream = SecurableStream(ConnectionStream(reader, writer))
         self.partner = partner
         self.conversation = Conversation(self._stream, ClientSession(name), patience)
@@ -63,11 +71,16 @@ class Connection:
     def close(self) -> None:
         """Say goodbye, if anybody listens, and close; nobody waits for either."""
         self.conversation.close()
-        if self._transport.get_write_buffer_size():
+        session = self.conversation.session
+        if session.undecided and not self._transport.is_closing():
+            # What has not been sent must not be sent afterwards: it may be the end of a message
+            # that we report as not delivered.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _FORGET_UNSENT)
+        if session.undecided or self._transport.get_write_buffer_size():
             self._transport.abort()
             return
-        self.conversation.session.quit()
+        session.quit()
         if not self._transport.is_closing():
-            data = self.conversation.session.data_to_send()
+            data = session.data_to_send()
             self._transport.write(self._stream.last_words(data))
         self._transport.close()

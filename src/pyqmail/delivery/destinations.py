@@ -6,6 +6,10 @@ waits for one like it: to an equal hop, with the same demands on TLS and the
 same login. If nobody does, it is kept for a moment: the next message for the
 same host is often not far.
 
+A place may take fewer connections than we would make. If it turns one away
+while it has others of ours, those are its share, for a minute; then one more is
+tried now and then.
+
 A place may be slow or dead. Whoever has asked there for long and got nothing
 has asked for all: those who wait hear that, and for a minute nobody asks again.
 And nobody waits for a place where nothing moves.
@@ -20,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pyqmail.delivery.connection import Connection
     from pyqmail.delivery.hops import Hop
+    from pyqmail.delivery.outcome import Outcome
 
     Place = tuple[object, int]
 
@@ -29,10 +34,19 @@ MAX_KEPT: Final = 50  # connections without work, to all places together
 KEEP: Final = 3  # that a connection is kept: for longer it is a burden to the other host
 SILENCE: Final = 60  # in which nobody asks where somebody has asked for long
 STUCK: Final = 60  # without any work done at a place that has its share of connections
+CROWDED: Final = 60  # in which a place that has turned somebody away is not tried with more
+GROWTH: Final = 10  # from then on, before each further one
 
 
 class Unanswered(Exception):  # noqa: N818  it says what the place did
-    """Others have asked there, and got nothing: it need not be tried."""
+    """Others have asked there, and got nothing: it need not be tried.
+
+    `outcome` is what they heard; None: they heard nothing.
+    """
+
+    def __init__(self, outcome: Outcome | None = None) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
 
 
 class _Kept:
@@ -48,18 +62,21 @@ class _Kept:
 class _Share:
     """The connections to one place, and those who wait for one."""
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, limit: int, now: float) -> None:
+        self.limit = limit
+        self.grows_at: float = 0  # when one more may be tried
+        self.crowded_until: float = 0
         self.taken = 0  # connections, those that are kept included
         self.kept: list[_Kept] = []
         self.waiting: deque[tuple[Hop, asyncio.Future[Connection | None]]] = deque()
         self.moved = now  # when work was done here
         self.silent_until: float = 0
 
-    def tell_the_waiting(self) -> None:
+    def tell_the_waiting(self, outcome: Outcome | None = None) -> None:
         while self.waiting:
             _, turn = self.waiting.popleft()
             if not turn.done():
-                turn.set_exception(Unanswered())
+                turn.set_exception(Unanswered(outcome))
 
 
 class Destinations:
@@ -88,9 +105,11 @@ class Destinations:
             if kept.connection.reusable:
                 return kept.connection
             self._close(share, kept.connection)
-        if share.taken >= self._limit and share.kept:
-            self._drop(share, share.kept[0])
-        if share.taken < self._limit:
+        while share.taken >= share.limit and share.kept:
+            kept = share.kept[0]
+            self._take_out(share, kept)
+            self._close(share, kept.connection)
+        if share.taken < share.limit:
             if not share.taken:
                 share.moved = _now()
             share.taken += 1
@@ -123,9 +142,13 @@ class Destinations:
         share = self._shares[_place(hop)]
         if served:
             share.moved = _now()
+            self._grow(share)
         if connection is not None and not connection.reusable:
             connection.close()
             connection = None
+        if connection is None and share.taken > share.limit:
+            self._lessen(share, hop)  # the others have their share, and hand it on
+            return
         while share.waiting:
             wanted, turn = share.waiting.popleft()
             if turn.done():
@@ -141,6 +164,33 @@ class Destinations:
         if connection is not None:
             connection.close()
         self._lessen(share, hop)
+
+    def _grow(self, share: _Share) -> None:
+        """Have one more connection tried at a place that took fewer, if it is time for that."""
+        if share.limit < self._limit and share.grows_at <= _now():
+            share.limit += 1
+            share.grows_at = _now() + GROWTH
+            while share.waiting and share.taken < share.limit:
+                _, turn = share.waiting.popleft()
+                if not turn.done():
+                    share.taken += 1
+                    turn.set_result(None)
+
+    def turned_away(self, hop: Hop, outcome: Outcome) -> bool:
+        """Hear that a place took no further connection; say whether it has others of ours.
+
+        Then it gets no more than those for a while. If it has none, it takes nobody,
+        and who waits for it hears the same.
+        """
+        share = self._shares[_place(hop)]
+        others = share.taken - 1
+        if not others:
+            share.tell_the_waiting(outcome)
+            return False
+        share.limit = min(share.limit, others)
+        share.grows_at = share.crowded_until = _now() + CROWDED
+        asyncio.get_running_loop().call_later(CROWDED, self._forget, share, _place(hop))
+        return True
 
     def tell_the_waiting(self, hop: Hop) -> None:
         """Say that a place gives no connection: who waits for it need not ask."""
@@ -194,7 +244,7 @@ class Destinations:
     def _share_of(self, hop: Hop) -> _Share:
         place = _place(hop)
         if place not in self._shares:
-            self._shares[place] = _Share(_now())
+            self._shares[place] = _Share(self._limit, _now())
         return self._shares[place]
 
     def _lessen(self, share: _Share, hop: Hop) -> None:
@@ -203,7 +253,8 @@ class Destinations:
 
     def _forget(self, share: _Share, place: Place) -> None:
         """Forget what is known of a place, unless it is still of use."""
-        if not share.taken and share.silent_until <= _now() and self._shares.get(place) is share:
+        of_use = max(share.silent_until, share.crowded_until) > _now()
+        if not (share.taken or of_use) and self._shares.get(place) is share:
             del self._shares[place]
 
 

@@ -14,7 +14,7 @@ from pyqmail.delivery.outcome import Outcome
 from pyqmail.delivery.remote_texts import NO_MECHANISM, NO_TLS_OFFERED, quoted
 from pyqmail.delivery.security import is_named
 from pyqmail.protocol.smtp.client_auth import choose_exchange
-from pyqmail.protocol.smtp.server_reply import MalformedReply
+from pyqmail.protocol.smtp.server_reply import MalformedReply, Verdict
 from pyqmail.system.tls_client import certified_names
 
 if TYPE_CHECKING:
@@ -29,6 +29,12 @@ class Unopened(Exception):  # noqa: N818  the outcome says whether it is an erro
     def __init__(self, outcome: Outcome | None) -> None:
         super().__init__(outcome)
         self.outcome = outcome
+
+
+class TurnedAway(Unopened):
+    """The host has said that it takes no connection for now; it may have too many."""
+
+    outcome: Outcome
 
 
 class TlsFailed(Exception):  # noqa: N818  where TLS only may be, it is no error
@@ -73,6 +79,8 @@ class Introduction:
     async def _hear(self, words: bytes) -> None:
         """Hear an answer that must accept."""
         answer = await self._conversation.answer()
+        if answer.verdict is Verdict.TRANSIENT:
+            raise TurnedAway(self._refusal(words, answer))
         if not answer.accepted:
             raise self._refused(words, answer)
 
@@ -129,9 +137,12 @@ class Introduction:
             raise self._refused(b" but my login failed", answer)
 
     def _refused(self, words: bytes, answer: Answer | None) -> Unopened:
+        return Unopened(self._refusal(words, answer))
+
+    def _refusal(self, words: bytes, answer: Answer | None) -> Outcome:
         report = b"ZConnected to " + self._partner + words
         report += b".\n" if answer is None else b".\n" + quoted(answer.reply.text)
-        return Unopened(Outcome([], report, elsewhere=True))
+        return Outcome([], report, elsewhere=True)
 
 
 def _indicated(name: str) -> str | None:

@@ -11,7 +11,7 @@ from pyqmail.control.smtproutes import SMTP_PORT
 from pyqmail.delivery.composition import Envelope
 from pyqmail.delivery.destinations import KEEP, LIMIT, Destinations, Unanswered
 from pyqmail.delivery.hops import find_hops
-from pyqmail.delivery.introduction import Unopened
+from pyqmail.delivery.introduction import TurnedAway, Unopened
 from pyqmail.delivery.opening import Opener
 from pyqmail.delivery.outcome import Outcome
 from pyqmail.delivery.outgoing import OutgoingMessage
@@ -141,6 +141,11 @@ class RemoteDeliverer:
         for hop in hops:
             outcome = await self._try_one(hop, settings, work) or outcome
             if not outcome.elsewhere:
+                return outcome
+        # Where others of ours are being served, our turn comes as well.
+        for hop in list(work.crowded):
+            outcome = await self._try_one(hop, settings, work) or outcome
+            if not outcome.elsewhere:
                 break
         return outcome
 
@@ -148,8 +153,9 @@ class RemoteDeliverer:
         """Return what came of one address; None if there was nobody to ask."""
         try:
             connection = await self._destinations.enter(hop)
-        except Unanswered:
-            return None
+        except Unanswered as told:
+            return told.outcome
+        crowded = False
         began = asyncio.get_running_loop().time()
         outcome = None
         try:
@@ -163,9 +169,13 @@ class RemoteDeliverer:
             connection, outcome = None, failure.outcome or outcome
             if failure.outcome is None:
                 self._destinations.tell_the_waiting(hop)
+            elif isinstance(failure, TurnedAway):
+                crowded = self._destinations.turned_away(hop, failure.outcome)
         finally:
             served = connection is not None and connection.conversation.session.idle
-            if not served and asyncio.get_running_loop().time() - began > LONG:
+            if crowded:
+                work.crowded.append(hop)
+            elif not served and asyncio.get_running_loop().time() - began > LONG:
                 self._destinations.be_silent(hop)
             self._destinations.leave(hop, connection, served=served)
         return outcome
@@ -195,6 +205,7 @@ class _Work:
     """The message and envelope of a delivery, for one connection after the other."""
 
     def __init__(self, delivery: Delivery) -> None:
+        self.crowded: list[Hop] = []  # that took no further connection, but have others of ours
         self._delivery = delivery
         self._message = OutgoingMessage(delivery.message)
 

@@ -2,7 +2,7 @@
 
 `setup` makes a private home: `configuration` its first control files, `boot` its
 scripts, `launchers` its programs. `ownership` says as whom all of this is
-done. `mailboxes` adds users, with `domains` for those of virtual ones and `keeper` for whose
+done. `mailboxes` adds users, with `domains` for those of virtual ones and `mail_owner` for whose
 account their mail lies with; `checking` says what is wrong, and `running`
 keeps the whole of it in the foreground.
 

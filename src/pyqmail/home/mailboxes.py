@@ -1,7 +1,7 @@
 """The users of a home who are no accounts of the machine: folders, and lines in users/assign.
 
 A user is called by a local part, or by a whole address in a virtual domain. The mail belongs
-to who keeps it (`keeper`), below the folders home/ and domains/.
+to who keeps it (`mail_owner`), below the folders home/ and domains/.
 
 Each change is made in an order in which it can break off anywhere: what is there works,
 and who makes the change once more completes it.
@@ -20,7 +20,7 @@ from pyqmail.control.maps import ColonMap
 from pyqmail.errors import PermanentFailure
 from pyqmail.home import assignments, domains
 from pyqmail.home.hangup import tell_qmail_send
-from pyqmail.home.keeper import base_of
+from pyqmail.home.mail_owner import base_of
 from pyqmail.login.passwords import remove_entry
 from pyqmail.mailbox.maildir import make_maildir
 from pyqmail.message.address import split_address
@@ -28,7 +28,7 @@ from pyqmail.system import files
 from pyqmail.system.accounts import find_account
 
 if TYPE_CHECKING:
-    from pyqmail.home.keeper import Keeper
+    from pyqmail.home.mail_owner import MailOwner
 
 MAX_NAME: Final = 64  # bytes of a local part; RFC 5321 §4.5.3.1.1
 
@@ -64,7 +64,7 @@ class Removal:
     domain: bool
 
 
-def add_user(home: str, name: bytes, keeper: Keeper) -> tuple[User, bool]:
+def add_user(home: str, name: bytes, mail_owner: MailOwner) -> tuple[User, bool]:
     """Give `name` a folder with a Maildir, and mail for `name` and its extensions to it.
 
     Returns the user, and whether he is new: one who is there stays as he is, and what he
@@ -79,21 +79,26 @@ def add_user(home: str, name: bytes, keeper: Keeper) -> tuple[User, bool]:
         known = next((user for user in users if user.name == name), None)
         prefix = None if domain is None else domains.prefix_for(home, name)
         at_home = local if prefix is None else prefix + domains.BREAK + local
-        user = User(name, at_home, _folder(keeper.base, name))
+        user = User(name, at_home, _folder(mail_owner.base, name))
         if known is None:
-            _require_room(home, user, users, keeper)
+            _require_room(home, user, users, mail_owner)
         else:
             _require_kept_there(known, user.folder)
-        with keeper.acting():
-            _make_folder(user.folder, keeper.base, keeper.folder_mode)
-        _assign(home, user, known, keeper)
+        with mail_owner.acting():
+            _make_folder(user.folder, mail_owner.base, mail_owner.folder_mode)
+        _assign(home, user, known, mail_owner)
         if domain is not None and prefix is not None:
             domains.open_domain(home, domain, prefix, lambda: tell_qmail_send(home))
     return user, known is None
 
 
 def remove_user(
-    home: str, name: bytes, keeper: Keeper, *, with_mail: bool = False, with_domain: bool = False
+    home: str,
+    name: bytes,
+    mail_owner: MailOwner,
+    *,
+    with_mail: bool = False,
+    with_domain: bool = False,
 ) -> Removal:
     """Take the password of `name` away, and the lines in users/assign.
 
@@ -107,12 +112,12 @@ def remove_user(
     with assignments.changing(home):
         users = list_users(home)
         known = next((user for user in users if user.name == name), None)
-        user = known or User(name, name, _folder(keeper.base, name))
+        user = known or User(name, name, _folder(mail_owner.base, name))
         if known is not None:
-            _require_kept_there(known, _folder(keeper.base, name))
+            _require_kept_there(known, _folder(mail_owner.base, name))
             lines, end = assignments.read_lines(home)
             assignments.write_lines(home, _without(lines, known), end)
-        mail = with_mail and _remove_folder(user.folder, keeper)
+        mail = with_mail and _remove_folder(user.folder, mail_owner)
         last = not any(other.domain == user.domain for other in users if other != known)
         closed = with_domain and last and user.domain is not None
         if closed and user.domain is not None:
@@ -168,7 +173,7 @@ def _require_local_part(local: bytes) -> None:
         )
 
 
-def _require_room(home: str, user: User, users: list[User], keeper: Keeper) -> None:
+def _require_room(home: str, user: User, users: list[User], mail_owner: MailOwner) -> None:
     """Raise PermanentFailure if mail for `user` is somebody else's already."""
     for other in users:
         if other.domain != user.domain and _overlap(user.local, other.local):
@@ -177,7 +182,7 @@ def _require_room(home: str, user: User, users: list[User], keeper: Keeper) -> N
         if line.startswith(b"=" + user.local + b":"):
             raise _no_room(user, b"somebody else, by users/assign")
     account = user.local.removesuffix(domains.BREAK + split_address(user.name)[0])
-    if not keeper.private and find_account(os.fsdecode(account)) is not None:
+    if not mail_owner.private and find_account(os.fsdecode(account)) is not None:
         raise _no_room(user, account + b", an account of this machine")
 
 
@@ -224,23 +229,23 @@ def _make_folder(folder: str, base: str, mode: int) -> None:
     files.sync_directory(os.path.dirname(folder))
 
 
-def _remove_folder(folder: str, keeper: Keeper) -> bool:
+def _remove_folder(folder: str, mail_owner: MailOwner) -> bool:
     """Delete a user's folder, and that of his domain if it is empty; say if there was one."""
-    with keeper.acting():
+    with mail_owner.acting():
         if not os.path.lexists(folder):
             return False
         shutil.rmtree(folder)
         above = os.path.dirname(folder)
-        if os.path.dirname(above) == os.path.join(keeper.base, "domains"):
+        if os.path.dirname(above) == os.path.join(mail_owner.base, "domains"):
             with suppress(OSError):  # others are in it
                 files.remove_directory(above)
     return True
 
 
-def _assign(home: str, user: User, known: User | None, keeper: Keeper) -> None:
+def _assign(home: str, user: User, known: User | None, mail_owner: MailOwner) -> None:
     """Write the user's lines, in the place of other ones that he may have."""
     lines, end = assignments.read_lines(home)
-    account = keeper.account
+    account = mail_owner.account
     own = assignments.lines_for(user.local, user.name, account.uid, account.gid, user.folder)
     if not all(line in lines for line in own):
         lines = own + (_without(lines, known) if known else lines)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pyqmail.errors import SUCCESS
 from pyqmail.programs.run import run
-from pyqmail.ucspi.client import NobodyThereError
 from pyqmail.ucspi.conversation import print_visibly
 
 if TYPE_CHECKING:
@@ -23,6 +20,4 @@ def main() -> NoReturn:
 def print_date(arguments: Sequence[bytes], _environ: Mapping[bytes, bytes]) -> int:
     """Print what the daytime server of a host says (RFC 867)."""
     host = arguments[0] if arguments else b"0"
-    with suppress(NobodyThereError):  # exit code 0, as ever: it was that of a pipe's last program
-        print_visibly(host, b"13")
-    return SUCCESS
+    return print_visibly(host, b"13")

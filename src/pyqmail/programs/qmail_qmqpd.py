@@ -6,18 +6,17 @@ It hands messages to the queue and writes nothing itself.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
-from pyqmail.programs.run import home_of, run
-from pyqmail.queue.async_client import AsyncQueue
+from pyqmail.programs.netstring_server import hold_many, hold_one
+from pyqmail.programs.run import run
 from pyqmail.reception.qmqp import serve
-from pyqmail.system.streams import DescriptorStream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from typing import NoReturn
 
+    from pyqmail.queue.async_client import AsyncQueue
     from pyqmail.system.streams import Stream
 
 
@@ -27,31 +26,19 @@ def main() -> NoReturn:
 
 
 def hold_session(_arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
-    """Hold one session on descriptors 0 and 1; return its exit code.
-
-    Nothing is written on descriptor 2: under inetd it is the client, too.
-    """
-    return asyncio.run(_hold(home_of(environ), dict(environ)))
+    """Hold one session on descriptors 0 and 1; return its exit code."""
+    return hold_one(_serve, environ)
 
 
 def application(
     _arguments: Sequence[bytes], _compose: object
 ) -> Callable[[Mapping[bytes, bytes], Stream], Awaitable[int]]:
-    """Return qmail-qmqpd as an application of tcpserver: all sessions share one queue."""
-    queues: dict[str, AsyncQueue] = {}
-
-    async def hold(environ: Mapping[bytes, bytes], stream: Stream) -> int:
-        name = home_of(environ)
-        if name not in queues:
-            queues[name] = AsyncQueue(name)
-        return await serve(environ, stream, queues[name])
-
-    return hold
+    """Return qmail-qmqpd as an application of tcpserver."""
+    return hold_many(_serve)
 
 
-async def _hold(home: str, environ: Mapping[bytes, bytes]) -> int:
-    queue = AsyncQueue(home)
-    try:
-        return await serve(environ, DescriptorStream(), queue)
-    finally:
-        queue.close()
+async def _serve(
+    _home: str, environ: Mapping[bytes, bytes], stream: Stream, queue: AsyncQueue
+) -> int:
+    # Who may use QMQP is decided before it comes to a session: no control file matters.
+    return await serve(environ, stream, queue)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pyqmail.errors import PermanentFailure
-from pyqmail.home import credentials, keeper, mailboxes
+from pyqmail.home import credentials, mail_owner, mailboxes
 from pyqmail.programs.homes import AsJson, Home, path_of, tell, visit
 from pyqmail.programs.tables import show, text_of
 
@@ -44,7 +44,7 @@ def add_user(
 ) -> None:
     """Give NAME a mailbox; in a virtual domain, which is opened if it is new."""
     path = path_of(home)
-    keeping = keeper.enter(path, account)
+    keeping = mail_owner.enter(path, account)
     password = _ask_password() if with_password else None
     user, new = mailboxes.add_user(path, os.fsencode(name), keeping)
     if password is not None:
@@ -107,7 +107,7 @@ def remove_user(  # noqa: PLR0913  the options of one command
 ) -> None:
     """Take the mailbox of NAME away; the mail stays unless you say otherwise."""
     path = path_of(home)
-    keeping = keeper.enter(path, account)
+    keeping = mail_owner.enter(path, account)
     gone = mailboxes.remove_user(
         path, os.fsencode(name), keeping, with_mail=with_mail, with_domain=with_domain
     )

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyqmail.queue.async_client import AsyncQueue
-    from pyqmail.reception.netstrings import Engine
     from pyqmail.system.streams import Stream
 
 BAD_ADDRESS: Final = b"Dsorry, I can't accept addresses like that (#5.1.3)"
@@ -28,16 +27,7 @@ async def serve(environ: Mapping[bytes, bytes], stream: Stream, queue: AsyncQueu
 
 class _Session(NetstringSession):
     protocol = b"QMQP"
-
-    def __init__(
-        self,
-        engine: Engine,
-        environ: Mapping[bytes, bytes],
-        stream: Stream,
-        queue: AsyncQueue,
-    ) -> None:
-        super().__init__(engine, environ, stream, queue)
-        self._refusal: bytes | None = None
+    _refusal: bytes | None = None
 
     def take_reverse_path(self, address: bytes | None) -> None:
         super().take_reverse_path(address)

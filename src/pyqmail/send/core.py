@@ -67,9 +67,9 @@ class Core:
     def __init__(self, settings: Settings, routing: Routing) -> None:
         self._ledger = ledger = Ledger(settings.concurrency, routing)
         self._endings = Endings(ledger)
-        self._passes = Passes(ledger, settings.queuelifetime)
-        self._arrivals = Arrivals(ledger, self._passes, self._endings)
         self._telling = Telling(ledger, settings.queuelifetime)
+        self._passes = Passes(ledger, self._telling, settings.queuelifetime)
+        self._arrivals = Arrivals(ledger, self._passes, self._endings)
         self._deliveries = Deliveries(ledger, self._passes, self._arrivals, self._telling)
         self._next_sweep: float = 0
         self._next_survey: float | None = None
@@ -263,12 +263,13 @@ class Core:
         if awaited or any(channel.running for channel in self._ledger.channels.values()):
             return
         for channel in self._ledger.channels.values():
-            for number, time in channel.agenda:
+            times = dict(channel.agenda)
+            times |= dict.fromkeys(channel.waiting_without_pass(), 0)
+            for number, time in times.items():
                 # What may go on at once has no time; it is due from now on.
-                due = int(time or self._ledger.now)
+                message = self._ledger.messages[number]
+                due = int(time or self._passes.due_again(message, channel.name))
                 self._ledger.emit(events.SetRetryTime(number, channel.name, due))
-            for number in channel.waiting_without_pass():
-                self._ledger.emit(events.SetRetryTime(number, channel.name, int(self._ledger.now)))
         self._exited = True
         self._ledger.log(log.EXITING)
         self._ledger.emit(events.Exit())

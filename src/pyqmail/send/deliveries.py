@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from pyqmail.message.delivery_status import DELAYED
 from pyqmail.message.envelope import expand_verp
 from pyqmail.protocol import spawn
 from pyqmail.queue.layout import SPLIT
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from pyqmail.send.ledger import Ledger
     from pyqmail.send.passes import Passes
     from pyqmail.send.telling import Telling
+
+MAX_DELAYS: Final = 1000  # notices that one pass keeps for its end
 
 
 class Deliveries:
@@ -70,6 +73,11 @@ class Deliveries:
         notice = self._telling.notice(delivery, outcome, event.report.text)
         if notice is None:
             self._conclude(delivery, outcome)
+        elif notice.action is DELAYED:
+            delivery.pass_.delays.append(notice)
+            if len(delivery.pass_.delays) >= MAX_DELAYS:
+                self._passes.tell_of_delays(delivery.pass_)
+            self._conclude(delivery, outcome)
         else:
             delivery.pass_.telling += 1
             self._telling.tell(notice, partial(self._conclude_told, delivery, outcome))
@@ -113,6 +121,6 @@ class Deliveries:
         """Wait no longer for running deliveries; they are repeated after the next start."""
         for slot in list(channel.running):
             delivery = channel.release(slot, self._ledger.now, answered=False)
-            delivery.pass_.retry_at = self._ledger.now
+            self._passes.have_repeated(delivery.pass_)
             delivery.pass_.running -= 1
             self._conclude(delivery, Outcome.OPEN)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pyqmail.message.wishes import Wishes
     from pyqmail.queue.store import Channel
+    from pyqmail.send.events import Tell
 
 
 class State(Enum):
@@ -62,8 +63,9 @@ class Pass:
     """One walk over the recipients of a message on one channel."""
 
     __slots__ = (
-        *("channel", "complete", "dying", "from_disk", "message", "reading", "ready"),
-        *("late", "recording", "retry_at", "running", "telling", "unresolved", "waiting"),
+        *("broken_off", "channel", "complete", "delays", "dying", "from_disk", "late", "message"),
+        *("reading", "ready", "recording", "retry_at", "running", "telling", "told", "unresolved"),
+        "waiting",
     )
 
     def __init__(self, message: Message, channel: Channel, *, from_disk: bool) -> None:
@@ -81,6 +83,9 @@ class Pass:
         self.retry_at: float = 0
         self.dying = False
         self.late = False  # who is deferred now is delayed
+        self.delays: list[Tell] = []  # notices of that, for the end of the pass
+        self.told = False  # they are queued, or about to be
+        self.broken_off = False  # it is repeated after the next start
 
     @property
     def busy(self) -> bool:

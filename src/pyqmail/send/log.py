@@ -42,6 +42,8 @@ NOTICE_NOT_QUEUED: Final = b"trouble injecting notice, will try later"
 QUEUE_NOT_STARTED: Final = b"unable to start qmail-queue, will try later"
 REPORT_OUT_OF_RANGE: Final = b"warning: internal error: delivery report out of range"
 
+MAX_DEFECT: Final = 1000  # bytes of what may quote a peer
+
 
 def safe(text: bytes) -> bytes:
     """Return `text` as the log shows it: printable, without spaces and percent signs."""
@@ -138,6 +140,13 @@ def unreadable(text: bytes, *, damaged: bool = False) -> bytes:
     if damaged:
         return b"alert: " + text
     return warning(text)
+
+
+def unforeseen(message_path: bytes, text: bytes, where: bytes) -> bytes:
+    """Return the alert about a defect that has deferred a remote delivery of a message."""
+    number = message_path.rpartition(b"/")[2]
+    what = safe(text[:MAX_DEFECT])
+    return b"alert: qmail-rspawn: msg %b: unexpected %b at %b" % (number, what, where)
 
 
 def set_aside(number: int, text: bytes) -> bytes:

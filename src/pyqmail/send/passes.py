@@ -2,11 +2,14 @@
 
 A pass is opened when the agenda of its channel says so. It reads recipients
 window by window, has failures written down, and ends in one of two ways: the
-channel of the message is finished, or it goes back into the agenda.
+channel of the message is finished, or it goes back into the agenda. Senders are
+told of delay at the end: a pass that is broken off is repeated after the next
+start, and would tell them again.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.send import events, log
@@ -15,8 +18,10 @@ from pyqmail.send.ledger import ASIDE_PAUSE, SLEEP, TROUBLE_PAUSE
 from pyqmail.send.schedule import DELAY_NOTICE, is_dying, is_late, next_attempt
 
 if TYPE_CHECKING:
-    from pyqmail.send.jobs import ChannelState
+    from pyqmail.queue.store import Channel
+    from pyqmail.send.jobs import ChannelState, Message
     from pyqmail.send.ledger import Ledger
+    from pyqmail.send.telling import Telling
 
 WINDOW_LOW: Final = 50  # recipients of a pass; when fewer wait, more are read
 
@@ -24,8 +29,9 @@ WINDOW_LOW: Final = 50  # recipients of a pass; when fewer wait, more are read
 class Passes:
     """Opens, feeds and ends passes."""
 
-    def __init__(self, ledger: Ledger, lifetime: int) -> None:
+    def __init__(self, ledger: Ledger, telling: Telling, lifetime: int) -> None:
         self._ledger = ledger
+        self._telling = telling
         self._lifetime = lifetime
         self._unwritten: list[tuple[float, events.RecordFailure]] = []  # notes, and when to retry
 
@@ -76,8 +82,17 @@ class Passes:
             return False
         message.late_channels.add(channel)
         # Where its next time lies says whether an earlier run has had that pass.
-        due = message.due_at_start.get(channel, 0)
-        return due < next_attempt(message.birth, message.birth + DELAY_NOTICE, channel)
+        return message.due_at_start.get(channel, 0) < _first_after_late(message, channel)
+
+    def due_again(self, message: Message, channel: Channel) -> float:
+        """Return the time to be kept for a message that is due at the next start.
+
+        It is now, or so long ago that the next run sees that nobody was told of delay.
+        """
+        now = self._ledger.now
+        if not message.birth or channel in message.late_channels:
+            return now
+        return min(now, _first_after_late(message, channel) - 1)
 
     def on_recipients_read(self, event: events.RecipientsRead) -> None:
         """Let the recipients of a window take part in the distribution of slots."""
@@ -157,10 +172,14 @@ class Passes:
             return
         if message.passes.get(pass_.channel) is not pass_:
             return
-        if self._ledger.channels[pass_.channel].is_aside(pass_):
-            self._end_aside(pass_)
-        elif not pass_.finished:
+        aside = self._ledger.channels[pass_.channel].is_aside(pass_)
+        if not (aside or pass_.finished):
             return
+        if pass_.delays and not pass_.broken_off:
+            pass_.told = True
+            self.tell_of_delays(pass_)
+        elif aside:
+            self._end_aside(pass_)
         elif pass_.unresolved:
             self._end(pass_)
             agenda = self._ledger.channels[pass_.channel].agenda
@@ -168,6 +187,17 @@ class Passes:
         else:
             pass_.reading = True  # nothing may end it twice while the answer is awaited
             self._ledger.emit(events.FinishChannel(message.number, pass_.channel))
+
+    def tell_of_delays(self, pass_: Pass) -> None:
+        """Have the notices of delay queued; the pass does not end before they are."""
+        delays, pass_.delays = pass_.delays, []
+        pass_.telling += len(delays)
+        for notice in delays:
+            self._telling.tell(notice, partial(self._on_told_of_delay, pass_))
+
+    def _on_told_of_delay(self, pass_: Pass) -> None:
+        pass_.telling -= 1
+        self.close_if_finished(pass_)
 
     def _end_aside(self, pass_: Pass) -> None:
         """End a pass all of whose recipients wait for room; its message waits without it.
@@ -177,6 +207,8 @@ class Passes:
         """
         channel = self._ledger.channels[pass_.channel]
         channel.wait_without_pass(pass_, in_line=not pass_.unresolved)
+        if pass_.late and not pass_.unresolved:
+            pass_.message.late_channels.discard(pass_.channel)  # nobody was delayed by it
         pass_.waiting.clear()
         if not pass_.complete:
             pass_.complete = True
@@ -239,14 +271,28 @@ class Passes:
         if pass_.waiting or not pass_.complete:
             pass_.waiting.clear()
             pass_.unresolved += 1
-            pass_.retry_at = self._ledger.now
+            self.have_repeated(pass_)
         if not pass_.complete:
             pass_.complete = True
             self._ledger.emit(events.StopReading(pass_.message.number, pass_.channel))
         self.close_if_finished(pass_)
+
+    def have_repeated(self, pass_: Pass) -> None:
+        """Make a pass due at the next start, which tells of delay if this one was to do so."""
+        if pass_.told:
+            return  # it has come to its end, and its next time is set
+        pass_.broken_off = True
+        if pass_.late:
+            pass_.message.late_channels.discard(pass_.channel)
+        pass_.retry_at = self.due_again(pass_.message, pass_.channel)
 
     def give_up_unwritten(self) -> None:
         """At exit: deliver again after the next start where a failure could not be written."""
         unwritten, self._unwritten = self._unwritten, []
         for _, action in unwritten:
             self._end_recording(action, resolved=False)
+
+
+def _first_after_late(message: Message, channel: Channel) -> int:
+    """Return when the first attempt is due after one that has told of delay."""
+    return next_attempt(message.birth, message.birth + DELAY_NOTICE, channel)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.protocol.spawn import JobReader, encode_greeting, encode_report
 from pyqmail.queue.job_check import JobRefused, check_job, open_message
+from pyqmail.send import log
 from pyqmail.system.streams import DescriptorStream
 
 if TYPE_CHECKING:
@@ -76,9 +78,8 @@ class RemoteSpawner:
         reports: Sequence[bytes | None]
         try:
             reports = await self._deliver(batch, message)
-        except Exception:  # noqa: BLE001  the top of a daemon's task: the others go on
-            # On descriptor 2, which is the log: nothing of it belongs into a bounce.
-            os.write(2, b"qmail-rspawn: " + traceback.format_exc().encode())
+        except Exception as error:  # noqa: BLE001  the top of a daemon's task: the others go on
+            _complain(batch.jobs[0], error)
             reports = [UNFORESEEN] * len(batch.jobs)
         finally:
             batch.seal()
@@ -123,3 +124,12 @@ async def _read_jobs(descriptor: int) -> bytes:
         return await DescriptorStream(descriptor).read()
     except OSError:
         return b""
+
+
+def _complain(job: Job, error: Exception) -> None:
+    """Say what was unforeseen on descriptor 2, which is the log: a bounce is no place for it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = " ".join(f"{os.path.basename(frame.filename)}:{frame.lineno}" for frame in frames)
+    line = log.unforeseen(job.message_path, repr(error).encode(), where.encode())
+    with suppress(OSError):
+        os.write(2, line + b"\n")

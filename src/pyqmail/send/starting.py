@@ -81,19 +81,33 @@ class Starter:
     def _start_neighbour(self, arguments: list[bytes], drop: Drop) -> tuple[int, int]:
         requests, ask = _pipe()
         hear, answers = _pipe()
-        self._fork(lambda: self._run(arguments), drop, requests, answers)
+        # Why it does not start, and what was unforeseen in it, only qmail-rspawn can say. Nobody
+        # else gets the log: what qmail-lspawn has, workers of users have.
+        may_log = arguments == [b"qmail-rspawn"] and self._is_ours(arguments[0])
+        self._fork(lambda: self._run(arguments), drop, requests, answers, may_log=may_log)
         os.close(requests)
         os.close(answers)
         return ask, hear
 
-    def _fork(self, work: Callable[[], int], drop: Drop, stdin: int, stdout: int) -> None:
+    def _fork(
+        self,
+        work: Callable[[], int],
+        drop: Drop,
+        stdin: int,
+        stdout: int,
+        *,
+        may_log: bool = False,
+    ) -> None:
         if os.fork():
             return
         # Whatever happens, this child never returns into its parent's code.
         try:
+            if may_log:
+                os.dup2(1, 2)
+            else:
+                _silence(2)  # descriptor 2 must be taken, or the next open file is it
             os.dup2(stdin, 0)
             os.dup2(stdout, 1)
-            _silence(2)  # descriptor 2 must be taken, or the next open file is it
             os.closerange(3, MAX_DESCRIPTOR)
             drop()
             os._exit(work())

@@ -1,7 +1,7 @@
 """Success and delay in the core: a sender who asked for it is told before the outcome counts.
 
-A recipient is finished, or put off, only after the notice about it is queued. So a
-crash can cause a second notice (and a second delivery), but loses none. What
+A recipient is finished, and a pass with delays ends, only after the notices about it are
+queued. So a crash can cause a second notice (and a second delivery), but loses none. What
 cannot be queued is tried again until qmail-send ends; then the delivery counts
 and the notice does not, for a second delivery would be worse.
 """

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from pyqmail.ucspi.client import Options, connect
+from pyqmail.errors import SUCCESS
+from pyqmail.ucspi.client import NobodyThereError, Options, connect
 from pyqmail.ucspi.copying import write_all
 from pyqmail.ucspi.filters import AddCr, DelCr
 
@@ -49,10 +51,15 @@ def read(descriptor: int) -> bytes:
         return b""  # a connection that was reset has ended too
 
 
-def print_visibly(host: bytes, port: bytes, question: bytes = b"") -> None:
-    """Print what a server says as `cat -v` does: nothing of it reaches a terminal as control."""
-    for data in answers(host, port, question):
-        write_all(1, visible(data))
+def print_visibly(host: bytes, port: bytes, question: bytes = b"") -> int:
+    """Print what a server says as `cat -v` does: nothing of it reaches a terminal as control.
+
+    Return an exit code. It is 0 if nobody is there, as ever: it was that of a pipe's last program.
+    """
+    with suppress(NobodyThereError):
+        for data in answers(host, port, question):
+            write_all(1, visible(data))
+    return SUCCESS
 
 
 def visible(data: bytes) -> bytes:

@@ -123,7 +123,7 @@ def test_an_internationalized_address_comes_back_with_the_reason_and_the_others_
 def test_who_is_turned_away_at_first_comes_back_later(site: Site) -> None:
     domain = site.receiver.domain("plain")
     site.send(f"grey@{domain}", f"joe@{domain}")
-    site.wait_for_log("Greylisted")
+    site.wait_until_logged("Greylisted")
     site.home.wait(lambda: site.receiver.recipients() == [f"joe@{domain}"], "joe was turned away")
 
     site.retry()

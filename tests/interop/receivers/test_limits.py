@@ -27,6 +27,7 @@ to_all = pytest.mark.parametrize(
     "receiver", [Exim, PostfixReceiver, OpenSmtpd, Aiosmtpd], indirect=True
 )
 LETTERS = 16
+AT_ONCE = 20  # as many as `concurrencyremote` allows; Exim takes 8 connections
 
 
 @to_all
@@ -60,3 +61,16 @@ def test_many_letters_at_once_arrive_once_each(site: Site) -> None:
     for number in range(LETTERS):
         assert sum(b"\nSubject: letter %d.\n" % number in text for text in messages) == 1
     assert site.home.mail("aku") == []
+
+
+@pytest.mark.parametrize("receiver", [Exim], indirect=True)
+def test_letters_that_are_turned_away_wait_for_the_connections_that_were_taken(site: Site) -> None:
+    domain = site.receiver.domain("plain")
+
+    # Of as many domains, so that none of them shares a transaction, or the slots of another.
+    site.send(*(f"joe@d{number}.{domain}" for number in range(AT_ONCE)))
+    site.arrived(AT_ONCE)
+
+    assert "too many connections from that IP address" in site.receiver.log()
+    assert site.log().count(": success: ") == AT_ONCE
+    assert ": deferral: " not in site.log()

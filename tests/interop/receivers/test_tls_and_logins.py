@@ -61,7 +61,7 @@ def test_who_must_encrypt_and_cannot_gets_nothing_until_that_is_decided_otherwis
 ) -> None:
     domain = site.receiver.domain("plain", "must")
     site.send(f"joe@{domain}")
-    site.wait_for_log(f"deferral: Connected_to_127.0.0.1_{NO_TLS}")
+    site.wait_until_logged(f"deferral: Connected_to_127.0.0.1_{NO_TLS}")
     assert site.receiver.mail() == []
 
     site.add("tlspolicy", f"{domain}:may\n")
@@ -84,7 +84,7 @@ def test_a_certificate_is_verified(site: Site) -> None:
 def test_whose_certificate_names_others_gets_nothing_until_that_is_mended(site: Site) -> None:
     domain = site.receiver.domain("tls", "misnamed")
     site.send(f"joe@{domain}")
-    site.wait_for_log(f"deferral: {BROKEN_TLS}_the_certificate_is_not_for_other.example")
+    site.wait_until_logged(f"deferral: {BROKEN_TLS}_the_certificate_is_not_for_other.example")
     assert site.receiver.mail() == []
 
     site.add("tlspolicy", f"{domain}:verify:other.example:{site.receiver.domain('tls')}\n")
@@ -99,7 +99,7 @@ def test_whose_authority_is_not_believed_gets_nothing_until_it_is(site: Site) ->
     domain = site.receiver.domain("tls", "unbelieved")
     site.believe(anybody=False)
     site.send(f"joe@{domain}")
-    site.wait_for_log(f"deferral: {BROKEN_TLS}_unable_to_get_local_issuer_certificate")
+    site.wait_until_logged(f"deferral: {BROKEN_TLS}_unable_to_get_local_issuer_certificate")
     assert site.receiver.mail() == []
 
     site.believe(anybody=True)
@@ -124,7 +124,9 @@ def test_a_relay_takes_mail_for_others_from_who_logs_in(site: Site) -> None:
 def test_a_wrong_password_delays_the_mail_until_it_is_mended(site: Site) -> None:
     address = f"joe@{site.receiver.domain('mended')}"
     site.send(address)
-    site.wait_for_log("deferral: Connected_to_127.0.0.1_but_my_login_failed./Remote_host_said:_535")
+    site.wait_until_logged(
+        "deferral: Connected_to_127.0.0.1_but_my_login_failed./Remote_host_said:_535"
+    )
     assert site.receiver.mail() == []
 
     site.add("smtproutes_auth", site.receiver.login("mended"))

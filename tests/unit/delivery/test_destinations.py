@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.connections import closed, fake, wear_out
 from tests.support.simulated_time import run
 
 from pyqmail.control.smtproutes_auth import Login
@@ -24,23 +25,6 @@ if TYPE_CHECKING:
 HERE = Hop(ipaddress.ip_address("192.0.2.1"), 25)
 THERE = Hop(ipaddress.ip_address("192.0.2.2"), 25)
 DEMANDING = replace(HERE, security=Security(Policy.VERIFY))
-
-
-class FakeConnection:
-    def __init__(self, *, reusable: bool = True) -> None:
-        self.reusable = reusable
-        self.closed = False
-
-    def close(self) -> None:
-        self.closed = True
-
-
-def fake(*, reusable: bool = True) -> Connection:
-    return cast("Connection", FakeConnection(reusable=reusable))
-
-
-def closed(connection: Connection) -> bool:
-    return cast("FakeConnection", connection).closed
 
 
 def play(coroutine: Coroutine[Any, Any, None]) -> None:
@@ -94,7 +78,7 @@ def test_one_that_has_died_meanwhile_is_not_given_to_anybody() -> None:
         await destinations.enter(HERE)
         connection = fake()
         destinations.leave(HERE, connection, served=True)
-        cast("FakeConnection", connection).reusable = False
+        wear_out(connection)
 
         assert await destinations.enter(HERE) is None
         assert closed(connection)
@@ -148,6 +132,7 @@ def test_a_kept_connection_makes_room_for_another_hop_of_its_place() -> None:
 
         assert await destinations.enter(DEMANDING) is None
         assert closed(connection)
+        destinations.leave(DEMANDING, None, served=False)
 
     play(story())
 

@@ -14,7 +14,7 @@ from pyqmail.control.roles import roles_of
 from pyqmail.errors import PermanentFailure
 from pyqmail.home import autoconfig, mailboxes
 from pyqmail.home.client_settings import ClientSettings, Server, choose_ports, read_settings
-from pyqmail.home.keeper import Keeper
+from pyqmail.home.mail_owner import MailOwner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -179,8 +179,8 @@ def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 
 
 def add(home: Path, name: bytes) -> None:
-    keeper = Keeper(roles_of(str(home)).owner, str(home), private=True)
-    as_ordinary_user(lambda: mailboxes.add_user(str(home), name, keeper)[1])
+    mail_owner = MailOwner(roles_of(str(home)).owner, str(home), private=True)
+    as_ordinary_user(lambda: mailboxes.add_user(str(home), name, mail_owner)[1])
 
 
 def test_every_domain_with_users_is_served_on_the_ports_of_the_home(home: Path) -> None:

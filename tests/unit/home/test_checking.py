@@ -11,7 +11,7 @@ from pyqmail.control.roles import roles_of
 from pyqmail.home import certificate, mailboxes
 from pyqmail.home.checking import check_home
 from pyqmail.home.findings import ERROR, WARNING
-from pyqmail.home.keeper import Keeper
+from pyqmail.home.mail_owner import MailOwner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,8 +31,8 @@ def write(home: Path, name: str, text: bytes) -> None:
 
 
 def add_user(home: Path, name: bytes) -> None:
-    keeper = Keeper(roles_of(str(home)).owner, str(home), private=True)
-    as_ordinary_user(lambda: mailboxes.add_user(str(home), name, keeper)[1])
+    mail_owner = MailOwner(roles_of(str(home)).owner, str(home), private=True)
+    as_ordinary_user(lambda: mailboxes.add_user(str(home), name, mail_owner)[1])
 
 
 def test_nothing_is_wrong_with_a_new_home(home: Path) -> None:

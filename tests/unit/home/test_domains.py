@@ -12,7 +12,7 @@ from pyqmail.control.assign import find_owner
 from pyqmail.control.roles import roles_of
 from pyqmail.errors import PermanentFailure
 from pyqmail.home import mailboxes
-from pyqmail.home.keeper import Keeper
+from pyqmail.home.mail_owner import MailOwner
 from pyqmail.login.passwords import Entry, find_entry, set_entry
 from pyqmail.login.sources import login_of
 
@@ -23,14 +23,14 @@ DOMAIN = "virtual.example.org"
 BUDI = b"budi@virtual.example.org"
 
 
-def keeper_of(home: Path) -> Keeper:
-    return Keeper(roles_of(str(home)).owner, str(home), private=True)
+def mail_owner_of(home: Path) -> MailOwner:
+    return MailOwner(roles_of(str(home)).owner, str(home), private=True)
 
 
 def add(home: Path, *names: bytes) -> None:
     def work() -> None:
         for name in names:
-            mailboxes.add_user(str(home), name, keeper_of(home))
+            mailboxes.add_user(str(home), name, mail_owner_of(home))
 
     as_ordinary_user(work)
 
@@ -40,7 +40,7 @@ def remove(
 ) -> mailboxes.Removal:
     return as_ordinary_user(
         lambda: mailboxes.remove_user(
-            str(home), name, keeper_of(home), with_mail=with_mail, with_domain=with_domain
+            str(home), name, mail_owner_of(home), with_mail=with_mail, with_domain=with_domain
         )
     )
 

@@ -12,27 +12,27 @@ from pyqmail.control.files import ControlError
 from pyqmail.control.roles import roles_of
 from pyqmail.errors import Failure, PermanentFailure
 from pyqmail.home import mailboxes
-from pyqmail.home.keeper import Keeper
+from pyqmail.home.mail_owner import MailOwner
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def keeper_of(home: Path) -> Keeper:
-    return Keeper(roles_of(str(home)).owner, str(home), private=True)
+def mail_owner_of(home: Path) -> MailOwner:
+    return MailOwner(roles_of(str(home)).owner, str(home), private=True)
 
 
 def add(home: Path, *names: bytes) -> None:
     def work() -> None:
         for name in names:
-            mailboxes.add_user(str(home), name, keeper_of(home))
+            mailboxes.add_user(str(home), name, mail_owner_of(home))
 
     as_ordinary_user(work)
 
 
 def remove(home: Path, name: bytes, *, with_mail: bool = False) -> None:
     def work() -> None:
-        mailboxes.remove_user(str(home), name, keeper_of(home), with_mail=with_mail)
+        mailboxes.remove_user(str(home), name, mail_owner_of(home), with_mail=with_mail)
 
     as_ordinary_user(work)
 
@@ -204,7 +204,7 @@ def test_two_who_add_users_at_once_lose_neither(home: Path) -> None:
         for name in names:
             pid = os.fork()
             if not pid:
-                mailboxes.add_user(str(home), name, keeper_of(home))
+                mailboxes.add_user(str(home), name, mail_owner_of(home))
                 os._exit(0)
             children.append(pid)
         return [os.waitpid(pid, 0)[1] for pid in children]

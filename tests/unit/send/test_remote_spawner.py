@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from pyqmail.delivery.outcome import Outcome
     from pyqmail.protocol.spawn import Job
 
 FAR, OTHER = b"d0.example", b"d1.example"
@@ -151,3 +152,27 @@ def test_who_asks_where_nobody_answers_asks_for_all(
 
     assert deliver(pool, hosts, (first, 3), (others, 0)) == b"Z" * 20
     assert hosts.sessions == 2  # one at each of the two hosts
+
+
+def test_what_nobody_foresaw_defers_one_delivery_and_is_one_line_on_descriptor_2(
+    pool: Pool,
+    hosts: FlakyHosts,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    sound = remote.RemoteDeliverer.deliver
+
+    async def deliver_one(self: remote.RemoteDeliverer, delivery: remote.Delivery) -> Outcome:
+        if delivery.host == OTHER:
+            raise KeyError("no\nsuch thing")
+        return await sound(self, delivery)
+
+    monkeypatch.setattr(remote.RemoteDeliverer, "deliver", deliver_one)
+    jobs = [pool.job(0, 46, b"r@" + OTHER), pool.job(1, 46, b"r@" + FAR)]
+
+    assert deliver(pool, hosts, (jobs, 0)) == b"ZK"
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(
+        "alert: qmail-rspawn: msg 46: unexpected KeyError('no\\nsuch_thing') at "
+    )
+    assert "remote_spawner.py:" in line

@@ -126,6 +126,11 @@ class ClientSession:
         return not (self._awaited or self._waiting or self._encoder or self.closing)
 
     @property
+    def undecided(self) -> bool:
+        """Has a message come to its end, and not been answered?"""
+        return Phase.MESSAGE in self._awaited
+
+    @property
     def needs_reset(self) -> bool:
         """Will the next transaction begin with RSET, because the last came to nothing?"""
         return self._in_transaction

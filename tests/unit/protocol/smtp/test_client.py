@@ -207,6 +207,20 @@ def test_quit_is_said_only_where_it_is_a_command() -> None:
     assert (idle.data_to_send(), busy.data_to_send()) == (b"QUIT\r\n", b"")
 
 
+def test_a_message_is_undecided_from_its_end_to_its_answer() -> None:
+    session = idle_session()
+    session.begin(Path(b"s@x"), [Path(b"a@y")])
+    answers(session, OK + OK + b"354 go\r\n")
+    session.send_message(b"x\n")
+    before = session.undecided
+
+    session.end_message()
+
+    assert (before, session.undecided) == (False, True)
+    answers(session, OK)
+    assert not session.undecided
+
+
 def test_a_message_without_end_is_not_ended() -> None:
     session = idle_session()
     session.begin(Path(b"s@x"), [Path(b"a@y")])

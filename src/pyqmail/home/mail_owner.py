@@ -31,7 +31,7 @@ _SHARED_FOLDER: Final = 0o711
 
 
 @dataclass(frozen=True, slots=True)
-class Keeper:
+class MailOwner:
     """An account that users' mail belongs to, and the folder that all of it is below."""
 
     account: Account
@@ -50,7 +50,7 @@ class Keeper:
             yield
 
 
-def enter(home: str, account: str | None) -> Keeper:
+def enter(home: str, account: str | None) -> MailOwner:
     """Become who may change the users of `home`, and return who keeps their mail.
 
     That is the owner of a private home; root and `account` in a system home.
@@ -63,14 +63,14 @@ def enter(home: str, account: str | None) -> Keeper:
             raise PermanentFailure(
                 b"in a private home all mail is the owner's: --account is for system homes"
             )
-        return Keeper(become_owner(home), home, private=True)
+        return MailOwner(become_owner(home), home, private=True)
     if os.getuid() != 0:
         raise PermanentFailure(os.fsencode(f"{home} is a system home: run this as root"))
     name = account or USUAL_ACCOUNT
-    return _keeper(name, find_account(name))
+    return _owner_of_mail(name, find_account(name))
 
 
-def _keeper(name: str, account: Account | None) -> Keeper:
+def _owner_of_mail(name: str, account: Account | None) -> MailOwner:
     if account is None:
         raise PermanentFailure(
             os.fsencode(
@@ -86,7 +86,7 @@ def _keeper(name: str, account: Account | None) -> Keeper:
                 f"{account.home} is not the account {name}'s own: make it the home of {name}"
             )
         )
-    return Keeper(account, os.path.realpath(account.home), private=False)
+    return MailOwner(account, os.path.realpath(account.home), private=False)
 
 
 def base_of(home: str, uid: int) -> str | None:
