@@ -7,6 +7,7 @@ It hands messages to the queue and writes nothing itself.
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 from pyqmail.programs.run import home_of, run
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from pyqmail.system.streams import Stream
+    from pyqmail.ucspi.enclosure import Needs
 
 
 def main() -> NoReturn:
@@ -47,6 +49,13 @@ def application(
         return await serve(environ, stream, queues[name])
 
     return hold
+
+
+def needs(_arguments: Sequence[bytes], _needs_of: object) -> Needs | None:
+    """Return what sessions need under tcpserver."""
+    from pyqmail.programs.reach_of_reception import needs_of_reception  # noqa: PLC0415
+
+    return needs_of_reception(os.environb)
 
 
 async def _hold(home: str, environ: Mapping[bytes, bytes]) -> int:
