@@ -72,9 +72,10 @@ class _Parent:
         # The workers see the end of this pipe when we are no more, whatever ended us.
         self._lifeline, self._life = os.pipe()
         self._calls, self._mouthpiece = os.pipe()
-        os.set_blocking(self._calls, False)
-        os.set_blocking(self._mouthpiece, False)
-        _tell_by_signal(self._calls)
+        if plan.enclosure is not None:
+            os.set_blocking(self._calls, False)
+            os.set_blocking(self._mouthpiece, False)
+            _tell_by_signal(self._calls)
 
     def start(self, index: int, *, is_relief: bool = False) -> None:
         """Start one worker."""
