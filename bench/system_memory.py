@@ -26,6 +26,7 @@ SETTLE = 3  # seconds until start-up is over
 SESSIONS = 8
 LETTERS = 100  # in each
 SAMPLE = 0.2  # seconds between two looks
+START = 1.5  # seconds that a start may take
 
 
 def main() -> None:
@@ -48,7 +49,8 @@ def measure_ours() -> None:
             text = file.read()
         with open(path, "w", encoding="utf-8") as file:
             file.write(text.replace(" 0 smtp ", " 127.0.0.1 2599 "))
-        print(f"start to the first accepted letter: {start_time(home):.2f} s")
+        took = start_time(home)
+        print(f"start to the first accepted letter: {took:.2f} s")
         home.run("qmailctl", "start")
         time.sleep(SETTLE)
 
@@ -57,6 +59,8 @@ def measure_ours() -> None:
 
         report("pyqmail", pids, 2599, f"{PREFIX}aku@mail.example.org")
         home.run("qmailctl", "stop")
+        if took > START:
+            sys.exit(f"a start takes more than {START} s")
 
 
 def start_time(home: SystemHome) -> float:

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support import chaos
+from tests.support import chaos, hanging
 from tests.support.system_home import PREFIX, SystemHome, why_not
 
 if TYPE_CHECKING:
@@ -187,4 +187,21 @@ def with_rest(home: SystemHome) -> None:
     """Start once more, and return when the queue is empty."""
     assert home.run("qmailctl", "start").returncode == 0
     home.wait(lambda: not chaos.all_queued(home), f"left: {chaos.all_queued(home)}")
+    assert home.run("qmailctl", "stop").returncode == 0
+
+
+@pytest.mark.skipif(hanging.why_not() is not None, reason=str(hanging.why_not()))
+def test_a_home_on_a_file_system_that_hangs_delays_its_user_only(home: SystemHome) -> None:
+    slow, quick = USERS[0], USERS[1]
+    assert home.run("qmailctl", "start").returncode == 0
+    with hanging.hanging(home.home_of(slow)):
+        for address in (slow, f"{slow}-list", quick):
+            text = "subject: letter 1\n\nx\n"
+            assert home.run("qmail-inject", PREFIX + address, text=text, user=quick).returncode == 0
+
+        home.wait(lambda: 1 in chaos.letters_of(home, quick), "the other user waits")
+        home.wait(lambda: len(chaos.queued(home, "mess")) == 2, "not only two letters wait")
+    # Who waited there has heard an error now; the letter is not lost.
+    assert home.run("qmailctl", "doqueue").returncode == 0
+    home.wait(lambda: 1 in chaos.letters_of(home, slow), "it never came")
     assert home.run("qmailctl", "stop").returncode == 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pty
+import re
 import stat
 import subprocess
 import time
@@ -178,3 +180,33 @@ def test_only_root_moves_the_mail_of_others(home: SystemHome, spool: str) -> Non
     done = home.run("qmailctl", "migrate", "spool", "--spool", spool, user="aku")
 
     assert (done.returncode, "moved by root" in done.stderr) == (100, True)
+
+
+def test_on_a_terminal_a_bar_shows_how_far_it_is(home: SystemHome, spool: str) -> None:
+    argv = [f"{home.path}/bin/qmailctl", "migrate", "spool", "--spool", spool]
+    ours, its = pty.openpty()
+    environ = home.environ(TERM="xterm", COLUMNS="80")
+    with subprocess.Popen(
+        argv, env=environ, stdin=its, stdout=subprocess.PIPE, stderr=its, cwd="/"
+    ) as process:
+        os.close(its)
+        shown = read_terminal(ours)
+        assert process.stdout is not None  # it is a pipe
+        lines = process.stdout.read().decode().splitlines()
+
+    assert process.returncode == 0
+    assert [line.split()[0] for line in lines] == ["moved", "moved"]  # only these: for scripts
+    assert "Moving" in shown
+    assert re.findall(r"(\d+)%", shown)[-1] == "100"
+
+
+def read_terminal(descriptor: int) -> str:
+    """Return all that is shown, without what moves and colours it."""
+    shown = b""
+    try:
+        while data := os.read(descriptor, 65536):
+            shown += data
+    except OSError:
+        pass  # nobody has the other end any more
+    os.close(descriptor)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())

@@ -79,6 +79,21 @@ def test_a_fifo_that_nobody_reads_delays_the_message_and_does_not_hang(
     assert (done.returncode, done.stderr) == (111, text)
 
 
+@pytest.mark.parametrize("name", ["tmp", "new"])
+def test_a_fifo_in_the_place_of_a_folder_delays_the_message_and_does_not_hang(
+    commands: Commands, home: Path, name: str
+) -> None:
+    for folder in ("tmp", "new", "cur"):
+        (home / "Maildir" / folder).mkdir(parents=True)
+    (home / "Maildir" / name).rmdir()
+    os.mkfifo(home / "Maildir" / name)
+
+    done = deliver(commands, "./Maildir/")
+
+    text = b"Temporary error on maildir delivery. (#4.3.0)\n"
+    assert (done.returncode, done.stderr) == (111, text)
+
+
 @pytest.mark.usefixtures("home")
 def test_what_cannot_be_synced_is_no_mailbox(commands: Commands) -> None:
     done = deliver(commands, "/dev/null")

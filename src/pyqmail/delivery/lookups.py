@@ -3,7 +3,9 @@
 A directory service may be slow, and to look at a home directory may take for
 ever. So qmail-lspawn asks processes that run as qmailp. One serves all
 questions; as soon as it has not answered for a second, another is forked and
-gets those that wait behind the slow one.
+gets those that wait behind the slow one, unless they are for the same user: a home that hangs
+takes one process and no more. When it has hung for long, mail for its user is deferred at once, so
+that it does not take all the slots of others.
 """
 
 from __future__ import annotations
@@ -16,7 +18,14 @@ import time
 from pyqmail.control.launchers import is_ours
 from pyqmail.delivery.offspring import Offspring
 from pyqmail.delivery.reports import CANNOT_RUN_GETPW, TEMPORARY_TROUBLE
-from pyqmail.delivery.users import NoOwner, decode_owner, encode_owner, find_by_password
+from pyqmail.delivery.users import (
+    BREAK,
+    HOME_UNREACHABLE,
+    NoOwner,
+    decode_owner,
+    encode_owner,
+    find_by_password,
+)
 from pyqmail.errors import SUCCESS
 from pyqmail.system import processes
 
@@ -33,6 +42,7 @@ if TYPE_CHECKING:
     Answer = Callable[[Assignment | int], None]
 
 PATIENCE: Final = 1.0  # seconds without an answer, after which another process is asked
+LAST_PATIENCE: Final = 30.0  # seconds without an answer, after which none is expected
 MAX_PROCESSES: Final = 20
 MAX_IDLE: Final = 10.0  # seconds
 _MAX_PACKET: Final = 65536
@@ -63,8 +73,12 @@ class Lookups:
         """Call `answer`, sooner or later, with the owner of `local` or a failure."""
         self._numbers = (self._numbers + 1) & 0xFFFFFFFF
         question = _Question(self._numbers, local, answer)
+        clerk = self._choose(question.head)
+        if clerk.hangs(time.monotonic()) and clerk.head == question.head:
+            answer(HOME_UNREACHABLE)
+            return
         try:
-            self._choose().ask(question)
+            clerk.ask(question)
         except OSError:
             answer(TEMPORARY_TROUBLE)
 
@@ -76,15 +90,22 @@ class Lookups:
             if clerk.is_stuck(now):
                 for question in clerk.give_up_waiting():
                     self.ask(question.local, question.answer)
+                if clerk.hangs(now):
+                    for question in clerk.give_up_all():
+                        question.answer(HOME_UNREACHABLE)
             elif not clerk.questions and now - clerk.since > MAX_IDLE:
                 self._remove(clerk)
                 clerk.offspring.dismiss()
                 self._dismissed.append(clerk.offspring)
 
-    def _choose(self) -> _Clerk:
+    def _choose(self, head: bytes) -> _Clerk:
         now = time.monotonic()
+        stuck = [clerk for clerk in self._clerks if clerk.is_stuck(now)]
+        for clerk in stuck:
+            if clerk.head == head:
+                return clerk
         for clerk in self._clerks:
-            if not clerk.is_stuck(now):
+            if clerk not in stuck:
                 return clerk
         if len(self._clerks) >= MAX_PROCESSES:
             return min(self._clerks, key=lambda clerk: len(clerk.questions))
@@ -121,11 +142,12 @@ class Lookups:
 
 
 class _Question:
-    __slots__ = ("answer", "local", "number")
+    __slots__ = ("answer", "head", "local", "number")
 
     def __init__(self, number: int, local: bytes, answer: Answer) -> None:
         self.number = number
         self.local = local
+        self.head = local.partition(BREAK)[0].lower()  # the user, as far as a name tells
         self.answer = answer
 
 
@@ -139,6 +161,14 @@ class _Clerk:
 
     def is_stuck(self, now: float) -> bool:
         return bool(self.questions) and now - self.since > PATIENCE
+
+    def hangs(self, now: float) -> bool:
+        return bool(self.questions) and now - self.since > LAST_PATIENCE
+
+    @property
+    def head(self) -> bytes:
+        """Whom the question that it works at is about."""
+        return next(iter(self.questions.values())).head
 
     def ask(self, question: _Question) -> None:
         self.offspring.connection.send(_QUESTION.pack(question.number) + question.local)
@@ -156,10 +186,21 @@ class _Clerk:
         question.answer(owner if code == SUCCESS and owner else code or TEMPORARY_TROUBLE)
 
     def give_up_waiting(self) -> list[_Question]:
-        """Return all questions but the one that it works at, which nobody else shall wait for."""
-        first, *others = self.questions.values()
-        self.questions = {first.number: first}
-        return others
+        """Return all questions about other users than the one that it works at."""
+        head, questions = self.head, self.questions
+        self.questions = {number: each for number, each in questions.items() if each.head == head}
+        return [each for each in questions.values() if each.head != head]
+
+    def give_up_all(self) -> list[_Question]:
+        """Return all questions, and wait only for the end of what it works at."""
+        questions = [*self.questions.values()]
+        first = questions[0]
+        self.questions = {first.number: _Question(first.number, first.local, _wait_no_more)}
+        return questions
+
+
+def _wait_no_more(_answer: Assignment | int) -> None:
+    """Hear what nobody wants to know any more."""
 
 
 def _serve(connection: socket.socket, home: str, roles: Roles) -> None:

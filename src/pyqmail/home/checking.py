@@ -54,7 +54,7 @@ def check_home(home: str) -> list[Finding]:
         findings += [*_check_aliases(home), *_check_programs(home)]
         findings += check_network(home, roles)
         findings += check_remote(home, roles)
-        findings += check_machine(home, private=roles.private)
+        findings += check_machine(home, roles)
     except Failure as failure:
         return [Finding(ERROR, home, str(failure))]
     return findings

@@ -28,7 +28,7 @@ _SHELL: Final = b"#!/bin/sh"
 _EXEC: Final = b"'''exec' "  # to a shell: exec; to Python: the beginning of a string
 
 # One installed package for each folder that may hold some of them.
-_NEEDED: Final = ("typer", "rich", "uvloop", "setproctitle", "dns")
+_NEEDED: Final = ("typer", "rich", "uvloop", "setproctitle", "dns", "py_landlock")
 
 _TEXT: Final = """\
 # Written by `qmailctl setup`. Every program of this folder that is ours is a link to this file.

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Final
 import pyqmail
 from pyqmail.control.files import read_line
 from pyqmail.home import sendmail_links
+from pyqmail.home.confinement_checking import check_confinement
 from pyqmail.home.findings import ERROR, NOTE, WARNING, Finding
 from pyqmail.queue import layout
-from pyqmail.system import confinement, ports
+from pyqmail.system import ports
 from pyqmail.system.dns import DnsResolver, DnsTrouble, servers_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
+    from pyqmail.control.roles import Roles
     from pyqmail.system.dns import Resolver
 
 SMTP_PORT: Final = 25
@@ -133,15 +135,6 @@ def _own_addresses() -> list[str]:
     return own_addresses()
 
 
-def check_confinement() -> Finding:
-    """Say what keeps the processes in their places, beyond their users."""
-    reason = confinement.why_no_landlock()
-    if reason is not None:
-        return Finding(NOTE, "Landlock", f"is not active: {reason}")
-    version = confinement.kernel_landlock()
-    return Finding(NOTE, "Landlock", f"is active for qmail-rspawn: version {version} of the kernel")
-
-
 def check_sendmail(home: str) -> Iterator[Finding]:
     """Say where programs of this machine would find the sendmail of another mail server."""
     for path in sendmail_links.foreign(home):
@@ -149,12 +142,12 @@ def check_sendmail(home: str) -> Iterator[Finding]:
         yield Finding(NOTE, path, text)
 
 
-def check_machine(home: str, *, private: bool) -> Iterator[Finding]:
+def check_machine(home: str, roles: Roles) -> Iterator[Finding]:
     """Yield what the machine has wrong; a private home is used without a network, too."""
     yield from check_clock(home, time.time())
     yield from check_disk(home)
-    if not private:
+    if not roles.private:
         yield from check_port(SMTP_PORT)
-        yield check_confinement()
+        yield from check_confinement(roles)
         yield from check_sendmail(home)
         yield from check_dns(home)

@@ -99,7 +99,12 @@ _OPENRC: Final = """\
 #!/sbin/openrc-run
 # Copy to /etc/init.d/qmail, then: rc-update add qmail default
 description="The qmail family"
-extra_started_commands="reload doqueue pause cont"
+# openrc-run keeps the word pause for itself: it stops.
+extra_started_commands="reload doqueue hold cont"
+description_reload="Read control/locals and control/virtualdomains again"
+description_doqueue="Try all messages now"
+description_hold="Keep everything where it is: connections are taken, nothing moves"
+description_cont="Go on after hold"
 
 depend() {{
     use net dns logger
@@ -113,6 +118,7 @@ stop() {{
 }}
 status() {{
     {qmailctl} stat
+    service_started || return 3
 }}
 reload() {{
     {qmailctl} reload
@@ -120,7 +126,7 @@ reload() {{
 doqueue() {{
     {qmailctl} doqueue
 }}
-pause() {{
+hold() {{
     {qmailctl} pause
 }}
 cont() {{

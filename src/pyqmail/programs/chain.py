@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from pyqmail.ucspi.application import Application, Compose
+    from pyqmail.ucspi.enclosure import Needs, NeedsOf
 
 
 class Chain:
@@ -41,6 +42,16 @@ class Chain:
         if make is None:
             return Program(arguments)
         return make(arguments[1:], self.compose)
+
+    def needs_of(self, arguments: Sequence[bytes]) -> Needs | None:
+        """Return what the application reaches; None if nobody knows, or it executes something.
+
+        Who can tell has, beside `application()`, a function `needs(arguments, needs_of)`.
+        """
+        tell: Callable[[Sequence[bytes], NeedsOf], Needs | None] | None = None
+        if arguments:
+            tell = getattr(self.module_of(arguments[0]), "needs", None)
+        return None if tell is None else tell(arguments[1:], self.needs_of)
 
     def module_of(self, name: bytes) -> ModuleType | None:
         """Return the module of the program that `name` leads to, if it is one of ours."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from pyqmail.ucspi.application import Application, Compose
+    from pyqmail.ucspi.enclosure import Needs, NeedsOf
 
 _USAGE = b"fixcrio: usage: fixcrio program [ arg ... ]"
 
@@ -44,3 +45,8 @@ def application(arguments: Sequence[bytes], compose: Compose) -> Application:
     if not arguments:
         raise PermanentFailure(_USAGE)
     return filtered(compose(arguments), FixCr)
+
+
+def needs(arguments: Sequence[bytes], needs_of: NeedsOf) -> Needs | None:
+    """Return what the rest of the chain needs."""
+    return needs_of(arguments)

@@ -87,7 +87,12 @@ def _move_all(moves: Sequence[Move], work: Callable[[Move], None], *, undo: bool
     """Do all that can be done; return how many could not."""
     failed = 0
     console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
+    progress = Progress(
+        console=console,
+        disable=not console.is_terminal,
+        redirect_stdout=sys.stdout.isatty(),  # else it would take the lines away from a file
+    )
+    with progress:
         bar = progress.add_task("Moving", total=len(moves))
         for move in moves:
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 from pyqmail.programs.run import home_of
@@ -10,9 +11,10 @@ from pyqmail.queue.async_client import AsyncQueue
 from pyqmail.system.streams import DescriptorStream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from pyqmail.system.streams import Stream
+    from pyqmail.ucspi.enclosure import Needs
 
     # Holds a session for a home; returns its exit code.
     Serve = Callable[[str, Mapping[bytes, bytes], Stream, AsyncQueue], Awaitable[int]]
@@ -45,3 +47,10 @@ def hold_many(serve: Serve) -> Callable[[Mapping[bytes, bytes], Stream], Awaitab
         return await serve(home, environ, stream, queues[home])
 
     return hold
+
+
+def needs(_arguments: Sequence[bytes], _needs_of: object) -> Needs | None:
+    """Return what sessions need under tcpserver."""
+    from pyqmail.programs.reach_of_reception import needs_of_reception  # noqa: PLC0415
+
+    return needs_of_reception(os.environb)

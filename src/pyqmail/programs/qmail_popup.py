@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pyqmail.login.porter import Plan
     from pyqmail.ucspi.application import Application, Environment, ServerStream
+    from pyqmail.ucspi.enclosure import Needs
 
 _USAGE = error(b"usage: popup hostname subprogram")
 
@@ -92,6 +93,14 @@ def application(arguments: Sequence[bytes], _compose: object) -> Application:
         return await serve(home, environ, stream, challenge, services)
 
     return hold
+
+
+def needs(_arguments: Sequence[bytes], _needs_of: object) -> Needs:
+    """Return what the front needs; whatever is executed, the porter executes."""
+    from pyqmail.system.confinement import with_targets  # noqa: PLC0415
+    from pyqmail.ucspi.enclosure import Needs  # noqa: PLC0415
+
+    return Needs(readable=with_targets(os.path.join(home_of(os.environb), "control")))
 
 
 def _plan(

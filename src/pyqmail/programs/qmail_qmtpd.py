@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyqmail.programs.netstring_server import hold_many, hold_one
+from pyqmail.programs.netstring_server import needs as needs  # noqa: PLC0414  tcpserver asks it here
 from pyqmail.programs.run import run
 from pyqmail.reception.qmtp import serve
 

@@ -9,7 +9,6 @@ import asyncio
 import os
 import resource
 import shutil
-import sys
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.concurrency import read_concurrency, read_slot_width
@@ -27,6 +26,7 @@ from pyqmail.send.remote_program import RemoteProgram, digest
 from pyqmail.send.remote_spawner import RemoteSpawner
 from pyqmail.send.shares import shares_of
 from pyqmail.system import confinement
+from pyqmail.system.confinement import Reach
 from pyqmail.system.loops import loop_factory
 from pyqmail.system.processes import set_title
 
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from pyqmail.send.gathering import Batch
     from pyqmail.send.remote_spawner import Deliver
 
-# Names of hosts and servers, certificates, libraries, random numbers.
-_OF_THE_MACHINE: Final = ("/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/usr")
 MIN_SLOTS: Final = 120  # qmail's conf-spawn
 # Descriptors: of a delivery the message and the connection, or a pipe and the process; and of
 # the rest connections that are kept and questions to the DNS.
@@ -82,9 +80,8 @@ def spawn(_arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
 def _confine(home: str) -> None:
     """Reach what deliveries need, and nothing else of the machine."""
     confinement.forbid_new_privileges()
-    readable = [*_OF_THE_MACHINE, *sys.path, sys.base_prefix]
-    readable += [f"{home}/control", f"{home}/queue/mess"]
-    confinement.confine(readable, [f"{home}/queue/lock"])
+    readable = (*confinement.with_targets(f"{home}/control"), f"{home}/queue/mess")
+    confinement.confine(Reach(readable=readable, written=[f"{home}/queue/lock"]))
 
 
 async def _deliver_ourselves(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pyqmail.login.keeper import Keeper
     from pyqmail.protocol.smtp.auth import Verifier
     from pyqmail.system.streams import ServerStream
+    from pyqmail.ucspi.enclosure import Needs
 
 
 def main() -> NoReturn:
@@ -70,6 +71,15 @@ def application(
     return hold
 
 
+def needs(arguments: Sequence[bytes], _needs_of: object) -> Needs | None:
+    """Return what sessions need under tcpserver; None if they may execute a checkpassword."""
+    from pyqmail.programs.reach_of_reception import needs_of_reception  # noqa: PLC0415
+
+    if arguments[1:] and not _has_keeper(arguments[1:], os.environb):
+        return None
+    return needs_of_reception(os.environb)
+
+
 def _start_keepers(
     password_program: Sequence[bytes], environ: Mapping[bytes, bytes]
 ) -> Mapping[str, Keeper]:
@@ -77,15 +87,23 @@ def _start_keepers(
 
     Whoever begins as somebody else, or in a private home, may later what he may now.
     """
-    if os.geteuid() != 0 or not password_program:
+    if not _has_keeper(password_program, environ):
         return {}
 
-    from pyqmail.login import keeper, verifier  # noqa: PLC0415  as in Home
+    from pyqmail.login import keeper  # noqa: PLC0415  as in Home
 
     home = home_of(environ)
-    if roles_of(home).private or not verifier.is_ours_alone(password_program, environ):
-        return {}
     return {home: keeper.start_keeper(home)}
+
+
+def _has_keeper(password_program: Sequence[bytes], environ: Mapping[bytes, bytes]) -> bool:
+    if os.geteuid() != 0 or not password_program:
+        return False
+
+    from pyqmail.login import verifier  # noqa: PLC0415  as in Home
+
+    private = roles_of(home_of(environ)).private
+    return not private and verifier.is_ours_alone(password_program, environ)
 
 
 class Home:

@@ -15,7 +15,7 @@ from pyqmail.errors import TRANSIENT
 from pyqmail.programs import qmail_clean, qmail_lspawn, qmail_queued, qmail_rspawn, qmail_send
 from pyqmail.programs.run import call, complain, home_of, run
 from pyqmail.send.starting import Starter
-from pyqmail.system import errnos
+from pyqmail.system import confinement, errnos
 from pyqmail.system.accounts import drop_to
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ def start(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
     os.umask(UMASK)
     if roles.private and os.geteuid() == 0:
         drop_to(roles.owner.uid, roles.owner.gid, [roles.owner.gid])
+
+    confinement.why_no_landlock()  # its library is loaded once, too
 
     def call_ours(name: str, words: list[bytes]) -> int:
         return call(name, OURS[name], words, environ)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pyqmail.system.dns import Resolver
     from pyqmail.system.streams import Stream
     from pyqmail.ucspi.application import Application, Compose, Environment, ServerStream
+    from pyqmail.ucspi.enclosure import Needs, NeedsOf
 
 _USAGE: Final = (
     b"rblsmtpd: usage: rblsmtpd [ -b ] [ -R ] [ -t timeout ] "
@@ -116,6 +117,11 @@ def application(arguments: Sequence[bytes], compose: Compose) -> Application:
         return SUCCESS
 
     return hold
+
+
+def needs(arguments: Sequence[bytes], needs_of: NeedsOf) -> Needs | None:
+    """Return what the rest of the chain needs; lists are asked over the network."""
+    return needs_of(_Settings(arguments).program)
 
 
 async def _tell(

@@ -11,13 +11,16 @@ import asyncio
 import os
 import stat
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.launchers import is_ours
 from pyqmail.control.roles import roles_of
 from pyqmail.delivery import dotqmail
-from pyqmail.delivery.users import find_assigned, find_owner
+from pyqmail.delivery.users import BREAK, find_assigned, find_owner
 from pyqmail.errors import Failure, TransientFailure
 from pyqmail.send.configuration import read_routing
 from pyqmail.system.errnos import is_temporary
@@ -32,22 +35,67 @@ if TYPE_CHECKING:
 PROGRAMS: Final = ("qmail-send", "qmail-lspawn", "qmail-local", "qmail-getpw")
 MAX_AGE: Final = 1.0  # seconds
 PATIENCE: Final = 30  # seconds; a directory service or a home on the network may be slow
+THREADS: Final = 32
+THREADS_OF_USER: Final = 2  # a home that hangs keeps them until it hangs no more
 
 
 def recipient_check(home: str) -> Callable[[bytes], Awaitable[bool]]:
     """Return what qmail-smtpd asks for each recipient. What it returns raises Failure."""
-    check = RecipientCheck(home)
+    check, threads = RecipientCheck(home), _Threads()
 
     async def exists(forward_path: bytes) -> bool:
         if check.surely_exists(forward_path):
             return True
         try:
             async with asyncio.timeout(PATIENCE):
-                return await asyncio.to_thread(check.may_exist, forward_path)
+                return await threads.call(_user_in(forward_path), check.may_exist, forward_path)
         except TimeoutError as error:
             raise TransientFailure(b"looking for a mailbox takes too long") from error
 
     return exists
+
+
+def _user_in(forward_path: bytes) -> bytes:
+    """Return what names the user, as far as an address tells: what comes before an extension."""
+    local, _, domain = forward_path.lower().rpartition(b"@")
+    return local.partition(BREAK)[0] + b"@" + domain
+
+
+class _Threads:
+    """Threads for looking at homes, of which one user has only some: the others wait in line."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(THREADS, "recipient")
+        self._rooms: dict[bytes, asyncio.Semaphore] = {}
+        self._present: Counter[bytes] = Counter()  # who works or waits
+
+    async def call(
+        self, user: bytes, function: Callable[[bytes], bool], forward_path: bytes
+    ) -> bool:
+        """Call `function` in a thread, when there is room for the user."""
+        loop = asyncio.get_running_loop()
+        self._present[user] += 1
+        room = self._rooms.setdefault(user, asyncio.Semaphore(THREADS_OF_USER))
+        try:
+            await room.acquire()
+        except BaseException:
+            self._leave(user)
+            raise
+
+        def end(_work: object) -> None:
+            with suppress(RuntimeError):  # the loop has ended, and we with it
+                loop.call_soon_threadsafe(self._leave, user, room)
+
+        work = self._pool.submit(function, forward_path)
+        work.add_done_callback(end)  # not when nobody waits any more: the thread may hang still
+        return await asyncio.wrap_future(work)
+
+    def _leave(self, user: bytes, room: asyncio.Semaphore | None = None) -> None:
+        if room is not None:
+            room.release()
+        self._present[user] -= 1
+        if not self._present[user]:
+            del self._present[user], self._rooms[user]
 
 
 class RecipientCheck:

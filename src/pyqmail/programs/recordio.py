@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from pyqmail.ucspi.application import Application, Compose
+    from pyqmail.ucspi.enclosure import Needs, NeedsOf
 
 _USAGE = b"recordio: usage: recordio program [ arg ... ]"
 
@@ -57,3 +58,8 @@ def application(arguments: Sequence[bytes], compose: Compose) -> Application:
     if not arguments:
         raise PermanentFailure(_USAGE)
     return recording(compose(arguments), lambda text: write_all(2, text))
+
+
+def needs(arguments: Sequence[bytes], needs_of: NeedsOf) -> Needs | None:
+    """Return what the rest of the chain needs."""
+    return needs_of(arguments)

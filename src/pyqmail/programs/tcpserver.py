@@ -14,10 +14,18 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from pyqmail.errors import PERMANENT, SUCCESS, TRANSIENT, PermanentFailure, TransientFailure
+from pyqmail.errors import (
+    PERMANENT,
+    SUCCESS,
+    TRANSIENT,
+    Failure,
+    PermanentFailure,
+    TransientFailure,
+)
 from pyqmail.programs.chain import Chain
 from pyqmail.programs.options import UNKNOWN, Options
 from pyqmail.programs.run import run
+from pyqmail.system import confinement
 from pyqmail.system.accounts import find_account, find_group
 from pyqmail.system.dns import DnsResolver, servers_in
 from pyqmail.system.errnos import error_text
@@ -25,6 +33,7 @@ from pyqmail.system.processes import set_title
 from pyqmail.ucspi import listening
 from pyqmail.ucspi.application import set_way_down
 from pyqmail.ucspi.connection import Treatment
+from pyqmail.ucspi.enclosure import Enclosure
 from pyqmail.ucspi.log import ERRORS, EVERYTHING, SILENT, Log
 from pyqmail.ucspi.lookups import addresses_of, port_of
 from pyqmail.ucspi.server import Plan
@@ -127,15 +136,29 @@ def _plan(settings: _Settings, program: list[bytes], environ: dict[bytes, bytes]
     resolver = DnsResolver(servers_in(environ.get(b"DNSCACHEIP", b"")))
     if treatment.local_name is None or treatment.look_up_name:
         resolver.prepare()
+    chain = Chain(environ)
+    application = chain.compose(program)
     return Plan(
-        application=Chain(environ).compose(program),
+        application=application,
         environ=environ,
         treatment=treatment,
         resolver=resolver,
         log=Log(settings.verbosity),
         limit=settings.limit,
         limit_of_peer=settings.limit_of_peer,
+        enclosure=_enclosure(chain, program, treatment.rules),
     )
+
+
+def _enclosure(chain: Chain, program: list[bytes], rules: str | None) -> Enclosure | None:
+    """Return what the workers are to be confined to, if that is known and possible here."""
+    if confinement.why_no_landlock() is not None:
+        return None
+    try:
+        needs = chain.needs_of(program)
+    except Failure:
+        return None  # a home that cannot be read; each connection hears of it
+    return None if needs is None else Enclosure(needs, rules)
 
 
 # The options.

@@ -114,7 +114,12 @@ class Connection:
             if piece is None:
                 self._loop.add_reader(self._client, self._receive)
                 return
-            self._handle(*piece)
+            try:
+                self._handle(*piece)
+            except Exception as error:  # noqa: BLE001  the top of this client's business
+                # An account that cannot be looked up, say. Who waits must hear that nothing comes.
+                self._server.code_of(error)  # which is said in the log
+                self.close()
         if not self._closed:
             self._loop.remove_reader(self._client)
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.roles import roles_of
 from pyqmail.errors import TransientFailure
+from pyqmail.queue import layout
 from pyqmail.queue.committer import Committer
 from pyqmail.queue.connection import Connection
 from pyqmail.queue.frames import socket_path
@@ -26,6 +27,7 @@ from pyqmail.queue.intake import FileIntake
 from pyqmail.queue.outcome import BUG, QueueFailure
 from pyqmail.queue.submission import UMASK
 from pyqmail.system import files
+from pyqmail.system.confinement import Reach, confine, with_targets
 from pyqmail.system.descriptors import ShortPath, peer_of
 from pyqmail.system.errnos import error_text
 from pyqmail.system.locks import try_lock
@@ -185,6 +187,7 @@ def run_queued(home: str) -> int:
     roles = roles_of(home)
     lock = _lock(home)
     listener = _listen(home, 0o600 if roles.private else 0o666)
+    _confine(home)  # before there are threads
     syncer = Syncer()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -199,6 +202,22 @@ def run_queued(home: str) -> int:
 
 async def _serve(intake: Intake, listener: socket.socket) -> None:
     await Server(intake, listener).serve()
+
+
+def _confine(home: str) -> None:
+    """Reach the folders of the queue that messages go through, and nothing else."""
+    queue = layout.queue_directory(home)
+    reach = Reach(
+        readable=with_targets(f"{home}/control"),  # the names of accounts
+        written=[f"{queue}/lock"],  # the trigger
+        removed=[os.path.dirname(socket_path(home))],  # the socket, in the end
+        filled=[f"{queue}/{name}" for name in ("pid", "mess", "intd", "todo")],
+        network=False,
+    )
+    try:
+        confine(reach)
+    except OSError as error:
+        complain(f"not confined: {error}")
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

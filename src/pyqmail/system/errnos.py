@@ -127,6 +127,7 @@ _TEMPORARY = frozenset(
         errno.EDQUOT,
         errno.ESTALE,
         errno.ENOLCK,
+        errno.ENOTCONN,  # not the original's: a home on FUSE whose server has died
     }
 )
 

@@ -8,7 +8,9 @@ let the dying parent signal.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
+import select
 import signal
 import sys
 import threading
@@ -33,7 +35,14 @@ def end_with_parent(parent: int) -> None:
 
 
 def end_at_hangup(reading: int) -> None:
-    """Send this process TERM when nobody holds the writing end of the pipe `reading` any more."""
+    """Send this process TERM when nobody holds the writing end of the pipe `reading` any more.
+
+    Nobody writes into it. On Linux no thread is needed for that, which would have been there
+    before rights are given up, and would keep them.
+    """
+    if sys.platform.startswith("linux"):
+        _have_term_sent(reading)
+        return
 
     def wait() -> None:
         while os.read(reading, 1):
@@ -41,3 +50,12 @@ def end_at_hangup(reading: int) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+def _have_term_sent(reading: int) -> None:
+    """Have the kernel tell of what happens to the pipe by TERM; fcntl(2)."""
+    fcntl.fcntl(reading, fcntl.F_SETSIG, signal.SIGTERM)
+    fcntl.fcntl(reading, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(reading, fcntl.F_SETFL, fcntl.fcntl(reading, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([reading], [], [], 0)[0]:  # it happened before the kernel knew
+        os.kill(os.getpid(), signal.SIGTERM)

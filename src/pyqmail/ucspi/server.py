@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pyqmail.system.dns import Resolver
     from pyqmail.ucspi.application import Application, Environment
     from pyqmail.ucspi.connection import Treatment
+    from pyqmail.ucspi.enclosure import Enclosure
     from pyqmail.ucspi.log import Log
     from pyqmail.ucspi.tally import Share
 
@@ -66,18 +67,32 @@ class Plan:
     log: Log
     limit: int  # connections of all workers together
     limit_of_peer: int | None  # connections of one address, for each worker
+    enclosure: Enclosure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What one worker has from its parent.
+
+    `lifeline` is a pipe that ends when the parent does. `call` asks to be relieved by a
+    worker that is not confined; None: this one is not.
+    """
+
+    lifeline: int
+    share: Share
+    call: Callable[[], None] | None = None
 
 
 class Worker:
-    """Accepts connections until TERM, or until `lifeline` says that its parent has ended."""
+    """Accepts connections until TERM, or until its lifeline says that its parent has ended."""
 
-    def __init__(self, plan: Plan, listener: socket.socket, lifeline: int, share: Share) -> None:
+    def __init__(self, plan: Plan, listener: socket.socket, post: Post) -> None:
         self._loop = asyncio.get_running_loop()
         self._plan = plan
         self._listener = listener
-        self._lifeline = lifeline
-        self._share = share
-        self._most = _ACCEPTS_AT_ONCE if share.alone else _ACCEPTS_AT_ONCE_OF_MANY
+        self._post = post
+        self._share = post.share
+        self._most = _ACCEPTS_AT_ONCE if post.share.alone else _ACCEPTS_AT_ONCE_OF_MANY
         self._of_peer: Counter[bytes] = Counter()
         self._accepting = False
         self._short = False  # of descriptors, and the log knows
@@ -89,19 +104,19 @@ class Worker:
             plan.environ,
             plan.resolver,
             plan.log,
-            Numbers(os.getpid(), share).next,
+            Numbers(os.getpid(), post.share).next,
         )
 
     async def serve(self) -> None:
         """Serve until told to stop, and then those who are connected."""
         self._loop.add_signal_handler(signal.SIGTERM, self._stop)
-        self._loop.add_reader(self._lifeline, self._stop)
+        self._loop.add_reader(self._post.lifeline, self._stop)
         async with asyncio.TaskGroup() as self._connections:
             self._go_on()
             await self._stopping.wait()
 
     def _stop(self) -> None:
-        self._loop.remove_reader(self._lifeline)
+        self._loop.remove_reader(self._post.lifeline)
         self._stopping.set()
         self._rest()
         self._listener.close()
@@ -122,6 +137,8 @@ class Worker:
             self._pausing = None
 
     def _accept(self) -> None:
+        if not self._suffices():
+            return
         for _ in range(self._most):
             try:
                 connection, address = self._listener.accept()
@@ -134,19 +151,31 @@ class Worker:
                 if error.errno == errno.EINVAL:  # nobody listens there any more
                     self._stop()
                 else:
-                    self._pause(error)
+                    self._complain_and_pause(error)
                 return
             self._welcome(connection, End.of(address))
             if not self._share.has_room():
                 self._rest()
                 return
 
-    def _pause(self, error: OSError) -> None:
-        """Accept nobody for a moment; those who are connected are served."""
-        self._rest()
+    def _suffices(self) -> bool:
+        """Ask whether we can do all for who comes next; else ask our parent for one who can."""
+        call, enclosure = self._post.call, self._plan.enclosure
+        if call is None or enclosure is None or enclosure.suffices():
+            return True
+        self._pause()
+        call()
+        return False
+
+    def _complain_and_pause(self, error: OSError) -> None:
+        self._pause()
         if not self._short:
             self._plan.log.tell(b"unable to accept for now: " + error_text(error))
             self._short = True
+
+    def _pause(self) -> None:
+        """Accept nobody for a moment; those who are connected are served."""
+        self._rest()
         self._pausing = self._loop.call_later(_PAUSE, self._go_on)
 
     # Connections.
@@ -179,11 +208,11 @@ class Worker:
         self._plan.log.status(self._share.total(), self._plan.limit)
 
 
-def run_worker(plan: Plan, listener: socket.socket, lifeline: int, share: Share) -> None:
+def run_worker(plan: Plan, listener: socket.socket, post: Post) -> None:
     """Be a worker until there is nothing left to do."""
 
     async def serve() -> None:
-        await Worker(plan, listener, lifeline, share).serve()
+        await Worker(plan, listener, post).serve()
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve())

@@ -15,19 +15,22 @@ class Tally:
     def __init__(self, limit: int, workers: int) -> None:
         self.workers = min(workers, limit)
         self._limit = limit
-        self._memory = mmap.mmap(-1, _COUNT.size * self.workers)
+        # Of each worker, and of another that goes on with its sessions when it has been relieved.
+        self._memory = mmap.mmap(-1, _COUNT.size * self.workers * 2)
 
-    def share(self, index: int) -> Share:
-        """Return the part of worker `index`, with no connections."""
+    def share(self, index: int, *, relief: bool = False) -> Share:
+        """Return the part of worker `index`, or of who has relieved it, with no connections."""
         most = self._limit // self.workers + (index < self._limit % self.workers)
-        return Share(self._memory, index, self.workers, most)
+        place = index + self.workers if relief else index
+        return Share(self._memory, index, place, self.workers, most)
 
 
 class Share:
     """One worker's part. Only that worker writes into it, so nobody needs a lock."""
 
-    def __init__(self, memory: mmap.mmap, index: int, workers: int, most: int) -> None:
+    def __init__(self, memory: mmap.mmap, index: int, place: int, workers: int, most: int) -> None:
         self._memory = memory
+        self._place = place
         self._most = most
         self._count = 0
         self.index = index
@@ -46,7 +49,7 @@ class Share:
     def add(self, change: int) -> None:
         """Count a connection that has come or gone."""
         self._count += change
-        _COUNT.pack_into(self._memory, self.index * _COUNT.size, self._count)
+        _COUNT.pack_into(self._memory, self._place * _COUNT.size, self._count)
 
     def total(self) -> int:
         """Return the number of connections of all workers."""

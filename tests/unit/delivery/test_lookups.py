@@ -15,7 +15,7 @@ from pyqmail.control.assign import Assignment
 from pyqmail.control.roles import Roles
 from pyqmail.delivery import lookups
 from pyqmail.delivery.lookups import Lookups
-from pyqmail.delivery.users import NO_ALIAS, NoOwner
+from pyqmail.delivery.users import HOME_UNREACHABLE, NO_ALIAS, NoOwner
 from pyqmail.system.accounts import Account
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 
 
 def find(local: bytes, _roles: Roles) -> Assignment:
-    if local == b"slow":
+    if local.startswith(b"slow"):
         time.sleep(0.5)
     if local == b"dies":
         os._exit(1)
@@ -99,6 +99,25 @@ def test_what_waits_behind_a_slow_lookup_is_found_by_another_process(desk: Desk)
     assert desk.answers == {b"joe": OWNER}
     desk.work(2)
     assert desk.answers[b"slow"] == OWNER
+
+
+def test_a_user_whose_home_hangs_takes_one_process_and_delays_nobody_else(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookups, "LAST_PATIENCE", 0.2)
+    letters = [b"slow", b"SLOW-list", b"slow-other"]
+    for local in letters:
+        desk.ask(local)
+    desk.work(3)
+
+    assert desk.answers == dict.fromkeys(letters, HOME_UNREACHABLE)
+    assert desk.processes() == 1
+    desk.answers.clear()
+    desk.ask(b"slow-again")  # it hangs still
+    desk.ask(b"joe")
+    desk.work(2)
+    assert desk.answers == {b"slow-again": HOME_UNREACHABLE, b"joe": OWNER}
+    assert desk.processes() == 2
 
 
 def test_a_lookup_that_dies_is_a_transient_failure_and_the_next_works(desk: Desk) -> None:

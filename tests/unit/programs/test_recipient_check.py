@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -181,3 +182,47 @@ def test_a_damaged_database_makes_nobody_sure(home: Path) -> None:
     (home / "users/cdb").write_bytes(b"x")
 
     assert not check.surely_exists(b"joe@example.org")
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Have whatever looks at the home of slow wait until this is set."""
+    gate, look = threading.Event(), RecipientCheck.may_exist
+
+    def wait_and_look(check: RecipientCheck, forward_path: bytes) -> bool:
+        assert not forward_path.startswith(b"slow") or gate.wait(20)
+        return look(check, forward_path)
+
+    monkeypatch.setattr(module, "THREADS", 4)
+    monkeypatch.setattr(RecipientCheck, "may_exist", wait_and_look)
+    return gate
+
+
+def test_a_home_that_hangs_delays_its_user_only(home: Path, gate: threading.Event) -> None:
+    async def ask() -> tuple[list[bool], list[bool], list[bool]]:
+        exists = recipient_check(str(home))
+        slow = [asyncio.create_task(exists(b"slow-%d@example.org" % n)) for n in range(8)]
+        await asyncio.sleep(0)
+        quick = [await exists(b"joe-list@example.org") for _ in range(8)]
+        done = [task.done() for task in slow]
+        gate.set()
+        return quick, done, await asyncio.gather(*slow)
+
+    assert asyncio.run(ask()) == ([True] * 8, [False] * 8, [False] * 8)
+
+
+def test_who_waits_too_long_is_told_to_come_again(
+    home: Path, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ask() -> list[bool | BaseException]:
+        exists = recipient_check(str(home))
+        monkeypatch.setattr(module, "PATIENCE", 0.05)
+        slow = (exists(b"slow-%d@example.org" % n) for n in range(4))
+        said: list[bool | BaseException] = await asyncio.gather(*slow, return_exceptions=True)
+        monkeypatch.setattr(module, "PATIENCE", 20)
+        gate.set()
+        return [*said, await exists(b"slow-5@example.org")]
+
+    *failures, later = asyncio.run(ask())
+    assert [type(failure) for failure in failures] == [TransientFailure] * 4
+    assert later is False

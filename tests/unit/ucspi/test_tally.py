@@ -29,6 +29,20 @@ def test_a_new_worker_begins_with_no_connections() -> None:
     assert second.total() == 1
 
 
+def test_who_relieves_a_worker_does_not_take_over_its_connections() -> None:
+    tally = Tally(10, 2)
+    first = tally.share(0)
+    first.add(3)
+
+    relief = tally.share(0, relief=True)
+    relief.add(1)
+    first.add(-1)
+
+    assert relief.total() == 3
+    tally.share(0)
+    assert relief.total() == 1
+
+
 def test_workers_give_different_numbers() -> None:
     tally = Tally(10, 3)
     numbers = [Numbers(1000 + index, tally.share(index)) for index in range(3)]
