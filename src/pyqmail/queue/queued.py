@@ -2,7 +2,7 @@
 
 It listens on run/queue.sock of its home. Connections are served on one event
 loop (`connection`), descriptors that were handed over are read in threads
-(`handed_over`), and one thread commits (`committer`).
+(`handed_over`), and two threads commit (`committer`).
 """
 
 from __future__ import annotations
