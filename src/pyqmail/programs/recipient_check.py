@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.launchers import is_ours
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 PROGRAMS: Final = ("qmail-send", "qmail-lspawn", "qmail-local", "qmail-getpw")
 MAX_AGE: Final = 1.0  # seconds
+MAX_FOUND: Final = 1000  # recipients that are remembered so long
 PATIENCE: Final = 30  # seconds; a directory service or a home on the network may be slow
 THREADS: Final = 32
 THREADS_OF_USER: Final = 2  # a home that hangs keeps them until it hangs no more
@@ -114,6 +115,14 @@ class RecipientCheck:
         known = self._known
         if known is None or not known.is_fresh:
             return False
+        if forward_path in known.found:
+            return True
+        exists = self._is_obvious(known, forward_path)
+        if exists and len(known.found) < MAX_FOUND:
+            known.found.add(forward_path)
+        return exists
+
+    def _is_obvious(self, known: _Knowledge, forward_path: bytes) -> bool:
         recipient = known.routing.route(forward_path)
         if recipient.channel != "local" or not known.is_ours:
             return True
@@ -155,6 +164,7 @@ class _Knowledge:
     routing: Routing
     roles: Roles
     is_ours: bool
+    found: set[bytes] = field(default_factory=set)  # forward paths that exist
 
     @property
     def is_fresh(self) -> bool:

@@ -77,8 +77,7 @@ class Conversation:
         if not said:
             return
         try:
-            deadline = asyncio.get_running_loop().time() + self._timeout
-            await self._limit.wait(deadline, self._stream.write(said))
+            await self._limit.wait(self._restart_clock(), self._stream.write(said))
         except TimeoutError as error:  # there is no point in telling it
             raise ConnectionAbortedError from error
         self._restart_clock()
@@ -117,8 +116,9 @@ class Conversation:
         self.secure = True
         self._restart_clock()
 
-    def _restart_clock(self) -> None:
+    def _restart_clock(self) -> float:
         self._deadline = asyncio.get_running_loop().time() + self._timeout
+        return self._deadline
 
     async def _receive(self) -> bytes:
         """Return what the client sent: in time, and as part of something that is in time."""

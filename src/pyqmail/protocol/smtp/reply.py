@@ -6,6 +6,7 @@ The texts here are those of the engine; they are the original's, to the byte.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 _POSITIVE: Final = range(200, 400)
@@ -27,12 +28,14 @@ class Reply:
 
     def to_wire(self) -> bytes:
         """Return the bytes for the client, the last line marked as last."""
-        *first, last = (line.translate(_ONE_LINE) for line in self.lines)
-        return b"%b%d %b\r\n" % (
-            b"".join(b"%d-%b\r\n" % (self.code, line) for line in first),
-            self.code,
-            last,
-        )
+        return _to_wire(self.code, self.lines)
+
+
+@lru_cache(maxsize=256)  # most replies are the same again and again
+def _to_wire(code: int, lines: tuple[bytes, ...]) -> bytes:
+    *first, last = (line.translate(_ONE_LINE) for line in lines)
+    before = b"".join(b"%d-%b\r\n" % (code, line) for line in first)
+    return b"%b%d %b\r\n" % (before, code, last)
 
 
 def reply(code: int, text: bytes) -> Reply:
