@@ -1,6 +1,6 @@
 """A queue that the original has left is ours as it lies: no file changes until somebody is served.
 
-`vectors/queue_of_the_original.json` has the queue of notqmail 1.08 with four messages, twice:
+`queue_of_the_original.json` has the queue of notqmail 1.08 with four messages, twice:
 stopped, with one message that has not been looked at; and stopped again after a short run. Times
 and numbers are the original's.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pyqmail.queue.file_store import FileStore
 
-RECORDED = Path(__file__).parent / "vectors" / "queue_of_the_original.json"
+RECORDED = Path(__file__).parent / "queue_of_the_original.json"
 FOLDERS = ("pid", "mess", "intd", "todo", "info", "local", "remote", "bounce")
 CHANNELS = ("local", "remote")
 

@@ -42,11 +42,11 @@ domainlist ours = *.exim.example
 message_size_limit = {size}
 recipients_max = {max_recipients}
 smtp_accept_max_per_connection = 7
-smtp_accept_max_per_host = 8
+smtp_accept_max_per_host = ${{if eq{{$interface_port}}{{{ports[crowded]}}}{{8}}{{0}}}}
 smtputf8_advertise_hosts = ${{if eq{{$received_port}}{{{ports[bare]}}}{{}}{{*}}}}
 pipelining_advertise_hosts = ${{if eq{{$received_port}}{{{ports[bare]}}}{{}}{{*}}}}
 dsn_advertise_hosts = ${{if eq{{$received_port}}{{{ports[bare]}}}{{}}{{*}}}}
-tls_advertise_hosts = ${{if inlist{{$received_port}}{{{ports[plain]}:{ports[bare]}}}{{}}{{*}}}}
+tls_advertise_hosts = ${{if inlist{{$received_port}}{{{without_tls}}}{{}}{{*}}}}
 log_selector = +received_recipients
 tls_certificate = {certificate}
 tls_verify_certificates = {folder}/ca.pem
@@ -123,7 +123,7 @@ class Exim(Receiver):
     """Give it a folder of its own; unpacks Exim there, or skips the test."""
 
     name = "exim"
-    variants = ("plain", "tls", "bare", "relay", "mended")
+    variants = ("plain", "tls", "bare", "crowded", "relay", "mended")
 
     def __init__(self, folder: Path, authority: Authority, way_back: int) -> None:
         super().__init__(folder, authority, way_back)
@@ -138,6 +138,7 @@ class Exim(Receiver):
             folder=folder, ports=self.ports, certificate=self.certificate, size=MAX_SIZE,
             max_recipients=MAX_RECIPIENTS, login=LOGIN, password=PASSWORD,
             program=self._program, home=HOME_DOMAIN, way_back=self.way_back,
+            without_tls=":".join(str(self.ports[name]) for name in ("plain", "bare", "crowded")),
             all_ports=" : ".join(map(str, self.ports.values())),
         )  # fmt: skip
         (folder / "conf").write_text(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pyqmail.control.roles import Roles
@@ -67,6 +68,6 @@ def files_in(home: str, *directories: str) -> dict[str, bytes]:
         for folder, _, names in os.walk(f"{queue}/{directory}"):
             for name in names:
                 path = os.path.join(folder, name)
-                with open(path, "rb") as file:
+                with suppress(FileNotFoundError), open(path, "rb") as file:  # it may have just gone
                     found[os.path.relpath(path, queue)] = file.read()
     return found
