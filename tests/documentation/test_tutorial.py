@@ -141,6 +141,7 @@ class Here:
         """Hold a conversation by telnet: each line is typed, or must come."""
         command, *lines = [self.words(line) for line in lines]
         argv = command.removeprefix("$ ").split()
+        await_server(argv[1], int(argv[2]))
         with subprocess.Popen(
             ["stdbuf", "-o0", *argv],
             stdin=subprocess.PIPE,
@@ -155,6 +156,17 @@ class Here:
                 else:
                     telnet.stdin.write(line.encode() + b"\n")  # as the key does
             telnet.stdin.close()
+
+
+def await_server(host: str, port: int) -> None:
+    """Return when somebody listens: who types a command takes longer than a service to start."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        with socket.socket() as client:
+            if client.connect_ex((host, port)) == 0:
+                return
+        assert time.monotonic() < deadline, f"nobody listens at port {port}"
+        time.sleep(0.05)
 
 
 def fits(line: str, found: str) -> bool:
