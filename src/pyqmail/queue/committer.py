@@ -9,7 +9,7 @@ side for different messages, and no event loop ever waits for a disk.
 from __future__ import annotations
 
 import threading
-from queue import Empty, SimpleQueue
+from queue import Empty, Queue, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.queue.outcome import BUG, QueueFailure
@@ -37,8 +37,11 @@ class Committer:
     ) -> None:
         self._loop = loop
         self._complain = complain
-        self._publishing = _Stage("publisher", intake.publish, self._end)
-        self._preparing = _Stage("preparer", intake.prepare, self._hand_on)
+        # Where publishing is slow, preparing waits: what is prepared has open files. The
+        # event loop must not wait, and holds little.
+        prepared: Queue[Entry | None] = Queue(MAX_BATCH)
+        self._publishing = _Stage("publisher", prepared, intake.publish, self._end)
+        self._preparing = _Stage("preparer", SimpleQueue(), intake.prepare, self._hand_on)
 
     def submit(self, draft: Draft, answer: Answer) -> None:
         """Have a complete draft accepted; `answer` is called on the loop."""
@@ -80,12 +83,13 @@ class _Stage:
     def __init__(
         self,
         name: str,
+        waiting: Queue[Entry | None] | SimpleQueue[Entry | None],
         step: Callable[[Sequence[Draft]], Results],
         tell: Callable[[Sequence[Entry], Results], None],
     ) -> None:
         self._step = step
         self._tell = tell
-        self._waiting: SimpleQueue[Entry | None] = SimpleQueue()
+        self._waiting = waiting
         self._thread = threading.Thread(target=self._work, name=name)
         self._thread.start()
 

@@ -31,6 +31,7 @@ from pyqmail.system.confinement import Reach, confine, with_targets
 from pyqmail.system.descriptors import ShortPath, peer_of
 from pyqmail.system.errnos import error_text
 from pyqmail.system.locks import try_lock
+from pyqmail.system.loops import loop_factory
 from pyqmail.system.syncing import Syncer
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def run_queued(home: str) -> int:
     _confine(home)  # before there are threads
     syncer = Syncer()
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_serve(FileIntake(home, roles, syncer.sync_all), listener))
     finally:
         syncer.close()
@@ -218,14 +219,6 @@ def _confine(home: str) -> None:
         confine(reach)
     except OSError as error:
         complain(f"not confined: {error}")
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop  # noqa: PLC0415  not everywhere
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop
 
 
 def _raise_limit() -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.system.errnos import error_text
+from pyqmail.system.loops import loop_factory
 from pyqmail.ucspi.connection import Service, hold
 from pyqmail.ucspi.environment import End
 from pyqmail.ucspi.tally import Numbers
@@ -214,13 +215,5 @@ def run_worker(plan: Plan, listener: socket.socket, post: Post) -> None:
     async def serve() -> None:
         await Worker(plan, listener, post).serve()
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve())
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop  # noqa: PLC0415  not everywhere
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from pyqmail.queue.committer import Committer
+from pyqmail.queue.committer import MAX_BATCH, Committer
 from pyqmail.queue.outcome import BUG, WRITE_ERROR, QueueFailure
 
 if TYPE_CHECKING:
@@ -130,6 +130,33 @@ def test_what_gathers_meanwhile_shares_a_step() -> None:
         await trial.finish()
         assert sizes == [1, 200, 200, 50]
         assert set(trial.codes.values()) == {0}
+
+    run(test)
+
+
+def test_few_are_prepared_while_nothing_can_be_published() -> None:
+    most = 3 * MAX_BATCH  # being published, waiting for that, being prepared
+
+    async def test(trial: Trial) -> None:
+        too_many = threading.Event()
+        seen = []
+
+        def prepare(drafts: Sequence[Any]) -> list[Exception | None]:
+            if len(trial.intake.prepared) > most:
+                too_many.set()
+            return _all_is_well(drafts)
+
+        def publish(drafts: Sequence[Any]) -> list[Exception | None]:
+            if not seen:
+                seen.append(too_many.wait(0.3))
+            return _all_is_well(drafts)
+
+        trial.intake.on_prepare = prepare
+        trial.intake.on_publish = publish
+        trial.submit(*map(str, range(2 * most)))
+        await trial.finish()
+        assert seen == [False]
+        assert len(trial.codes) == 2 * most
 
     run(test)
 
