@@ -6,6 +6,7 @@ import base64
 import os
 import poplib
 import re
+import select
 import signal
 import subprocess
 import time
@@ -363,11 +364,23 @@ def test_a_session_that_crashes_touches_no_other(server: PopServer) -> None:
 
 def test_a_porter_that_dies_is_replaced_and_keeps_nobody_from_his_mail(launchers: str) -> None:
     with PopServer(launchers) as server, server.session() as client:
-        os.kill(pid_of(server, b"qmail-popup: porter"), signal.SIGKILL)
+        kill(server, b"qmail-popup: porter")
 
         assert client.stat() == (0, 0)
         with server.session() as another:
             assert another.stat() == (0, 0)
+
+
+def kill(server: PopServer, title: bytes) -> None:
+    """Kill a process of the server; return when it has ended, and so hears nobody any more."""
+    pid = pid_of(server, title)
+    watched = os.pidfd_open(pid)
+    try:
+        os.kill(pid, signal.SIGKILL)
+        ended, _, _ = select.select([watched], [], [], PATIENCE)
+    finally:
+        os.close(watched)
+    assert ended
 
 
 def pid_of(server: PopServer, title: bytes) -> int:
@@ -381,7 +394,7 @@ def pid_of(server: PopServer, title: bytes) -> int:
 def test_without_a_porter_clients_are_told_and_so_is_the_log(launchers: str) -> None:
     with PopServer(launchers) as server:
         for title in (b"qmail-popup: keeper", b"qmail-popup: porter"):
-            os.kill(pid_of(server, title), signal.SIGKILL)
+            kill(server, title)
 
         said = server.ask(login_commands())
 
