@@ -146,6 +146,10 @@ class _Disk:
     def _sync(self, inode: int) -> None:
         self._sure_contents[inode] = self._contents.get(inode, b"")
 
+    def _sync_file_system(self, _descriptor: int) -> None:
+        self._sure = dict(self._names)
+        self._sure_contents = dict(self._contents)
+
     def _link(self, old: str, new: str) -> None:
         self._names[new] = self._names[old]
 

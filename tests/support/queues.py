@@ -12,11 +12,13 @@ from pyqmail.queue.cleanup import LocalCleaner
 from pyqmail.queue.envelope_file import EnvelopeParser, encode_envelope
 from pyqmail.queue.file_store import FileStore
 from pyqmail.queue.intake import FileIntake
+from pyqmail.system import files
 from pyqmail.system.accounts import Account
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pyqmail.queue.intake import SyncAll
     from pyqmail.queue.store import Draft, Intake
 
 UID = 666
@@ -37,8 +39,8 @@ def make_home(home: str) -> str:
     return home
 
 
-def file_intake(home: str) -> FileIntake:
-    return FileIntake(home, private_roles(home))
+def file_intake(home: str, sync_all: SyncAll = files.sync_all) -> FileIntake:
+    return FileIntake(home, private_roles(home), sync_all)
 
 
 def file_store(home: str) -> FileStore:

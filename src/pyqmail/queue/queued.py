@@ -188,8 +188,10 @@ def run_queued(home: str) -> int:
     roles = roles_of(home)
     lock = _lock(home)
     listener = _listen(home, 0o600 if roles.private else 0o666)
+    queue = layout.queue_directory(home)
+    # A message is renamed from pid/ into mess/, so there is no third file system.
+    syncer = Syncer([f"{queue}/pid", f"{queue}/intd"])
     _confine(home)  # before there are threads
-    syncer = Syncer()
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_serve(FileIntake(home, roles, syncer.sync_all), listener))

@@ -35,6 +35,7 @@ _OVERWRITE = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
 READ_SIZE = 65536  # bytes; what one read asks for
 
 _watcher: Watcher | None = None
+_syncfs: Callable[[int], int] | None = None
 
 
 def watch(watcher: Watcher | None) -> None:
@@ -106,6 +107,30 @@ def sync_directory(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_file_system(descriptor: int) -> None:
+    """Return when all files and names beside the open one survive a power cut.
+
+    All of its file system, so it may wait for what strangers have written; see FileSystem.
+    Errors since `descriptor` was opened, or since the last call with it, are told.
+    """
+    import ctypes  # noqa: PLC0415  few programs come here, and all start fast
+
+    _announce("sync_file_system", descriptor)
+    if load_syncfs()(descriptor) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def load_syncfs() -> Callable[[int], int]:
+    """Return syncfs(2), which the standard library lacks; load it before confining the process."""
+    global _syncfs  # noqa: PLW0603  it is the same for the whole process
+    if _syncfs is None:
+        import ctypes  # noqa: PLC0415  as above
+
+        _syncfs = ctypes.CDLL(None, use_errno=True).syncfs
+    return _syncfs
 
 
 def sync_all(descriptors: Sequence[int], directories: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.disk import failing, recorded
 
-from pyqmail.system import files
+from pyqmail.system import file_system, files
 from pyqmail.system.syncing import Syncer
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def syncer() -> Iterator[Syncer]:
-    made = Syncer()
+    made = Syncer(["/proc"])  # no file system that is synced as a whole
     yield made
     made.close()
 
@@ -79,6 +79,57 @@ def test_one_that_fails_is_told_of_when_all_that_were_begun_have_ended(
 
     assert len(ended) >= len(descriptors) // 2, "the other threads go on"
     assert sorted(begun) == sorted([descriptors[0], *ended])
+
+
+# All of a file system at once.
+
+
+class WholeSyncer:
+    """A Syncer on a file system that is trusted, where so much waits to be written."""
+
+    def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("pyqmail.system.file_system._type_of", lambda _device: b"ext4")
+        monkeypatch.setattr(file_system, "waiting_bytes", lambda _meminfo: self.waiting)
+        self.waiting = 0
+        self.syncer = Syncer([str(tmp_path)])
+
+    def calls(self, descriptors: list[int], folders: list[str]) -> list[str]:
+        """Return the names of the calls that make these durable."""
+        with recorded() as calls:
+            self.syncer.sync_all(descriptors, folders)
+        return [name for name, *_ in calls]
+
+
+@pytest.fixture
+def whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WholeSyncer]:
+    made = WholeSyncer(tmp_path, monkeypatch)
+    yield made
+    made.syncer.close()
+
+
+def test_many_files_are_one_call(
+    whole: WholeSyncer, descriptors: list[int], tmp_path: Path
+) -> None:
+    assert whole.calls(descriptors, [str(tmp_path)]) == ["sync_file_system"]
+
+
+def test_few_files_are_not(whole: WholeSyncer, descriptors: list[int], tmp_path: Path) -> None:
+    calls = whole.calls(descriptors[:3], [str(tmp_path)])
+    assert sorted(calls) == ["sync"] * 3 + ["sync_directory"]
+
+
+def test_many_files_are_synced_one_by_one_while_strangers_have_much_to_write(
+    whole: WholeSyncer, descriptors: list[int]
+) -> None:
+    whole.waiting = 4 << 20
+    assert whole.calls(descriptors, []) == ["sync"] * 10
+    whole.waiting -= 1
+    assert whole.calls(descriptors, []) == ["sync_file_system"]
+
+
+def test_one_call_that_fails_is_told_of(whole: WholeSyncer, descriptors: list[int]) -> None:
+    with failing(errno.EIO, 0), pytest.raises(OSError, match="Input/output error"):
+        whole.syncer.sync_all(descriptors, [])
 
 
 def test_nothing_is_synced_where_there_is_nothing(syncer: Syncer) -> None:
