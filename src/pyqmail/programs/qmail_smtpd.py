@@ -135,7 +135,10 @@ class Home:
 
     async def serve(self, environ: Mapping[bytes, bytes], stream: ServerStream) -> int:
         """Hold one session."""
-        services = replace(self._services, verifier=self._verifier(environ))
+        verifier = self._verifier(environ)
+        services = (
+            self._services if verifier is None else replace(self._services, verifier=verifier)
+        )
         return await serve(self._home, environ, stream, self._queue, services)
 
     def close(self) -> None:

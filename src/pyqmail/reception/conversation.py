@@ -27,6 +27,8 @@ MESSAGE_TIMEOUT: Final = 86400
 FAREWELL_TIMEOUT: Final = 10
 HANDSHAKE_TIMEOUT: Final = 60  # seconds, for TLS and for the header of a proxy
 
+_IN_MESSAGE: Final = (State.MESSAGE, State.CHUNK)
+
 
 class GiveUp(Exception):  # noqa: N818  it ends a session, it is not an error of ours
     """The session cannot go on; `reply` tells the client why."""
@@ -48,7 +50,8 @@ class Conversation:
         self._timeout = 0  # seconds for each read and write, and for a command
         self._deadline = 0.0  # of the command that is awaited, on the loop's clock
         self._message_deadline = 0.0
-        self._limit = TimeLimit()
+        self._loop = asyncio.get_running_loop()
+        self._limit = TimeLimit(asyncio.current_task())
         self.engine = ServerSession()
         self.secure = False
 
@@ -69,7 +72,7 @@ class Conversation:
 
     def expect_message(self) -> None:
         """Give the message that begins its time."""
-        self._message_deadline = asyncio.get_running_loop().time() + MESSAGE_TIMEOUT
+        self._message_deadline = self._loop.time() + MESSAGE_TIMEOUT
 
     async def send(self) -> None:
         """Send all replies; the time for what the client does next begins."""
@@ -77,7 +80,8 @@ class Conversation:
         if not said:
             return
         try:
-            await self._limit.wait(self._restart_clock(), self._stream.write(said))
+            with self._limit.until(self._restart_clock()):
+                await self._stream.write(said)
         except TimeoutError as error:  # there is no point in telling it
             raise ConnectionAbortedError from error
         self._restart_clock()
@@ -99,10 +103,16 @@ class Conversation:
         try:
             async with asyncio.timeout(HANDSHAKE_TIMEOUT):
                 while (header := parse_header(received)) is None:
-                    received += await self._read()
+                    received += await self._hear_more()
         except (ProxyError, TimeoutError) as error:
             raise GiveUp(NO_PROXY_HEADER) from error
         return header
+
+    async def _hear_more(self) -> bytes:
+        data = await self._stream.read()
+        if not data:
+            raise ConnectionResetError
+        return data
 
     async def start_tls(self, context: ssl.SSLContext, received: bytes = b"") -> None:
         """Speak TLS from here on; `received` is what has come of it already."""
@@ -117,21 +127,19 @@ class Conversation:
         self._restart_clock()
 
     def _restart_clock(self) -> float:
-        self._deadline = asyncio.get_running_loop().time() + self._timeout
+        self._deadline = self._loop.time() + self._timeout
         return self._deadline
 
     async def _receive(self) -> bytes:
         """Return what the client sent: in time, and as part of something that is in time."""
-        in_message = self.engine.state in (State.MESSAGE, State.CHUNK)
+        in_message = self.engine.state in _IN_MESSAGE
         deadline = self._message_deadline if in_message else self._deadline
-        deadline = min(deadline, asyncio.get_running_loop().time() + self._timeout)
+        deadline = min(deadline, self._loop.time() + self._timeout)
         try:
-            return await self._limit.wait(deadline, self._read())
+            with self._limit.until(deadline):
+                data = await self._stream.read()
         except TimeoutError as error:
             raise GiveUp(TIMEOUT) from error
-
-    async def _read(self) -> bytes:
-        data = await self._stream.read()
         if not data:
             raise ConnectionResetError
         return data

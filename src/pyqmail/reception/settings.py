@@ -15,7 +15,7 @@ from pyqmail.reception.relaying import AddressList, RelayDomains
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    _State = frozenset[tuple[str, int, int, int, int]]
+    _State = list[tuple[str, int, int, int, int]]
 
 DEFAULT_TIMEOUT: Final = 1200  # seconds; qmail-smtpd(8)
 # RFC 5321 §4.5.3.1.8 wants 100. If all are as long as they may be, these take 9 MB.
@@ -154,18 +154,22 @@ class SettingsReader:
 
 def _state_of(folder: str) -> _State | None:
     """Return what tells whether any file in a folder has changed; None if that is not sure."""
+    settled = time.time_ns() - _RECENTLY
+    state = []
     try:
         with os.scandir(folder) as entries:
-            found = [(entry.name, entry.stat()) for entry in entries]
+            for entry in entries:
+                status = entry.stat()
+                changed = status.st_ctime_ns
+                if not 0 < changed < settled:
+                    return None
+                # In the order of the folder: as long as nothing changes there, it is the same.
+                state.append(
+                    (entry.name, status.st_ino, status.st_size, status.st_mtime_ns, changed)
+                )
     except OSError:  # a link that leads nowhere, perhaps
         return None
-    settled = time.time_ns() - _RECENTLY
-    if any(not 0 < status.st_ctime_ns < settled for _, status in found):
-        return None
-    return frozenset(
-        (name, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        for name, status in found
-    )
+    return state
 
 
 def read_max_size(home: str, environ: Mapping[bytes, bytes]) -> int | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from math import inf
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
+    from typing import Self
 
     Result = TypeVar("Result")
 
@@ -18,40 +19,51 @@ class TimeLimit:
     That sets a timer for each wait, and most of a short session would be the setting
     of timers. Here one timer serves many waits: it is not moved, but looks, when it
     rings, whether the time is really over. `close()` takes it back.
+
+    `task` is who waits, if it is always the same.
     """
 
-    __slots__ = ("_deadline", "_rings_at", "_rung", "_task", "_timer")
+    __slots__ = ("_cancellations", "_deadline", "_owner", "_rings_at", "_rung", "_task", "_timer")
 
-    def __init__(self) -> None:
+    def __init__(self, task: asyncio.Task[Any] | None = None) -> None:
+        self._owner = task
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = inf
         self._deadline = inf  # of the wait that goes on
-        self._task: asyncio.Task[object] | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._cancellations = 0  # of the task, when the wait began
         self._rung = False
 
     async def wait(self, deadline: float, awaitable: Awaitable[Result]) -> Result:
-        """Return what `awaitable` gives. Raises TimeoutError at `deadline`, on the loop's clock.
+        """Return what `awaitable` gives. Raises TimeoutError at `deadline`, on the loop's clock."""
+        with self.until(deadline):
+            return await awaitable
+
+    def until(self, deadline: float) -> Self:
+        """Return the context for a wait; it raises TimeoutError at `deadline`.
 
         One wait at a time.
         """
-        task = self._task = asyncio.current_task()
-        assert task is not None, "a coroutine runs in a task"
-        cancelled_before = task.cancelling()
         self._deadline = deadline
-        if deadline < self._rings_at:
-            self._set_timer(deadline)
-        try:
-            return await awaitable
-        except asyncio.CancelledError as error:
-            # If somebody else has cancelled the task too, it is that which counts.
-            if self._rung and task.cancelling() == cancelled_before + 1:
-                raise TimeoutError from error
-            raise
-        finally:
-            self._deadline = inf
-            if self._rung:
-                self._rung = False
-                task.uncancel()
+        return self
+
+    def __enter__(self) -> None:
+        task = self._task = self._owner or asyncio.current_task()
+        assert task is not None, "a coroutine runs in a task"
+        self._cancellations = task.cancelling()
+        if self._deadline < self._rings_at:
+            self._set_timer(self._deadline)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._deadline = inf
+        if not self._rung:
+            return
+        self._rung = False
+        assert self._task is not None, "it was the timer that rang for it"
+        # If somebody else has cancelled the task too, it is that which counts.
+        over = self._task.uncancel() == self._cancellations
+        if over and kind is asyncio.CancelledError:
+            raise TimeoutError
 
     def close(self) -> None:
         """Take the timer back; nobody waits any more."""

@@ -73,7 +73,14 @@ class SocketStream(asyncio.Protocol):
         if self._transport is None:
             await self._open()
         if not self._received and not self._ended:
-            await self._wait_for_more()
+            assert self._transport is not None  # _open() has made it
+            self._reader = asyncio.get_running_loop().create_future()
+            self._transport.resume_reading()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+                self._pause()
         if self._error is not None and not self._received:
             raise ConnectionResetError from self._error
         data, self._received = self._received, b""
@@ -216,16 +223,6 @@ class SocketStream(asyncio.Protocol):
     def _pause(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
-
-    async def _wait_for_more(self) -> None:
-        assert self._transport is not None  # read() has opened it
-        self._reader = asyncio.get_running_loop().create_future()
-        self._transport.resume_reading()
-        try:
-            await self._reader
-        finally:
-            self._reader = None
-            self._pause()
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.protocol.smtp.events import (
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 CONTINUE_AUTHENTICATION: Final = 334  # RFC 4954 §4
 
 
-class State(Enum):
-    """What the session waits for."""
+class State(IntEnum):
+    """What the session waits for. A number, for it is looked up at each command."""
 
     READY = auto()  # MAIL; no HELO is needed, as ever
     SENDER = auto()  # the first RCPT
