@@ -5,7 +5,6 @@ Runs as qmailr; uses the network, reads mess/ of the queue and writes lock/tcpto
 
 from __future__ import annotations
 
-import asyncio
 import os
 import resource
 import shutil
@@ -27,7 +26,7 @@ from pyqmail.send.remote_spawner import RemoteSpawner
 from pyqmail.send.shares import shares_of
 from pyqmail.system import confinement
 from pyqmail.system.confinement import Reach
-from pyqmail.system.loops import loop_factory
+from pyqmail.system.loops import run_daemon
 from pyqmail.system.processes import set_title
 
 if TYPE_CHECKING:
@@ -72,8 +71,7 @@ def spawn(_arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
     else:
         remote = RemoteProgram(program, environ)
         service = RemoteSpawner(remote.deliver, Gathering(1), owner, slots, width).serve()
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(service)
+    run_daemon(service)
     return SUCCESS
 
 

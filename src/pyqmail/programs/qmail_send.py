@@ -6,7 +6,6 @@ mess/ and todo/. Its neighbours are on descriptors 0 to 6.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from typing import TYPE_CHECKING, Final
@@ -26,7 +25,7 @@ from pyqmail.send.daemon import KEPT_FOR_LATER, Daemon, SharedCleaner, adopt_que
 from pyqmail.send.spawners import SpawnerPipes, read_greetings
 from pyqmail.send.store_work import QueueNotStarted
 from pyqmail.system import confinement
-from pyqmail.system.loops import loop_factory
+from pyqmail.system.loops import run_daemon
 from pyqmail.system.processes import set_title
 
 if TYPE_CHECKING:
@@ -87,8 +86,7 @@ def _send(home: str, environ: Mapping[bytes, bytes]) -> int:
     core = Core(settings.within(slots), routing)
     adopt_queue(core, store)
     daemon = Daemon(core, store, spawners, lambda: configuration.reread_routing(home, core.routing))
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(daemon.run(bounce_settings, _injector(environ)))
+    run_daemon(daemon.run(bounce_settings, _injector(environ)))
     return SUCCESS
 
 

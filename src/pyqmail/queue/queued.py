@@ -31,7 +31,7 @@ from pyqmail.system.confinement import Reach, confine, with_targets
 from pyqmail.system.descriptors import ShortPath, peer_of
 from pyqmail.system.errnos import error_text
 from pyqmail.system.locks import try_lock
-from pyqmail.system.loops import loop_factory
+from pyqmail.system.loops import run_daemon
 from pyqmail.system.syncing import Syncer
 
 if TYPE_CHECKING:
@@ -193,8 +193,7 @@ def run_queued(home: str) -> int:
     syncer = Syncer([f"{queue}/pid", f"{queue}/intd"])
     _confine(home)  # before there are threads
     try:
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_serve(FileIntake(home, roles, syncer.sync_all), listener))
+        run_daemon(_serve(FileIntake(home, roles, syncer.sync_all), listener))
     finally:
         syncer.close()
         listener.close()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import gc
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -16,3 +17,14 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     except ImportError:
         return asyncio.new_event_loop
     return uvloop.new_event_loop
+
+
+def run_daemon(main: Coroutine[Any, Any, None]) -> None:
+    """Run `main` on a loop, for as long as the process has anything to do.
+
+    What is there now stays: the collector of garbage shall not look at all modules each time.
+    """
+    gc.collect()
+    gc.freeze()
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(main)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.system.errnos import error_text
-from pyqmail.system.loops import loop_factory
+from pyqmail.system.loops import run_daemon
 from pyqmail.ucspi.connection import Service, hold
 from pyqmail.ucspi.environment import End
 from pyqmail.ucspi.tally import Numbers
@@ -215,5 +215,4 @@ def run_worker(plan: Plan, listener: socket.socket, post: Post) -> None:
     async def serve() -> None:
         await Worker(plan, listener, post).serve()
 
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(serve())
+    run_daemon(serve())
