@@ -36,13 +36,18 @@ class FileSystem:
         if len(devices) > 1 or not trusted:
             raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP), folders[0])
         files.load_syncfs()  # loaded now: a confined process could not
+        self._meminfo = os.open(meminfo, os.O_RDONLY | os.O_CLOEXEC)
         # Open all the time: errors of writing are told to whoever opened something before them.
         self._folder = os.open(folders[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._meminfo = os.open(meminfo, os.O_RDONLY | os.O_CLOEXEC)
 
     def has_little_to_write(self) -> bool:
-        """Ask whether `sync()` would not wait for the files of others."""
-        return waiting_bytes(os.pread(self._meminfo, _MEMINFO_SIZE, 0)) < _FEW
+        """Ask whether `sync()` would not wait for the files of others. No answer means it would."""
+        try:
+            meminfo = os.pread(self._meminfo, _MEMINFO_SIZE, 0)
+        except OSError:  # in a container it may be served by somebody who has died
+            return False
+        waiting = waiting_bytes(meminfo)
+        return waiting is not None and waiting < _FEW
 
     def sync(self) -> None:
         """Return when all that was written before survives a power cut."""
@@ -54,13 +59,16 @@ class FileSystem:
         os.close(self._meminfo)
 
 
-def waiting_bytes(meminfo: bytes) -> int:
-    """Return how many bytes wait to be written, from what proc(5) says of memory."""
-    return 1024 * sum(_number_after(b"\n%b:" % name, meminfo) for name in (b"Dirty", b"Writeback"))
+def waiting_bytes(meminfo: bytes) -> int | None:
+    """Return how many bytes wait to be written, from what proc(5) says of memory; None if not."""
+    dirty = _number_after(b"\nDirty:", meminfo)
+    on_its_way = _number_after(b"\nWriteback:", meminfo)
+    return None if dirty is None or on_its_way is None else 1024 * (dirty + on_its_way)
 
 
-def _number_after(name: bytes, text: bytes) -> int:
-    return int(text.partition(name)[2].partition(b"kB")[0])
+def _number_after(name: bytes, text: bytes) -> int | None:
+    digits = text.partition(name)[2].partition(b"kB")[0].strip()
+    return int(digits) if digits.isdigit() else None
 
 
 def _reports_errors(release: str) -> bool:

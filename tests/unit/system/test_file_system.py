@@ -25,6 +25,23 @@ def test_what_waits_to_be_written_is_what_is_dirty_and_what_is_on_its_way() -> N
     assert waiting_bytes(LITTLE) == 3500 * 1024
 
 
+@pytest.mark.parametrize("meminfo", [b"", b"MemTotal: 1 kB\n", b"\nDirty: 1 kB\n", b"\nDirty: x"])
+@pytest.mark.usefixtures("trusted")
+def test_where_nobody_tells_much_may_be_waiting(tmp_path: Path, meminfo: bytes) -> None:
+    shown = tmp_path / "meminfo"
+    shown.write_bytes(meminfo)
+    file_system = FileSystem([str(tmp_path)], str(shown))
+    assert not file_system.has_little_to_write()
+    file_system.close()
+
+
+@pytest.mark.usefixtures("trusted")
+def test_where_asking_fails_much_may_be_waiting(tmp_path: Path) -> None:
+    file_system = FileSystem([str(tmp_path)], str(tmp_path))  # a folder cannot be read
+    assert not file_system.has_little_to_write()
+    file_system.close()
+
+
 @pytest.mark.usefixtures("trusted")
 def test_it_is_asked_each_time(tmp_path: Path) -> None:
     shown = tmp_path / "meminfo"
