@@ -157,6 +157,7 @@ def test_an_exception_from_a_virtual_domain_is_remote() -> None:
     with running_home({"control/virtualdomains": ":dia\nnot.example:\n"}) as home:
         home.inject(b"Subject: x\n\n", "-f", "", "eve@not.example")
         home.wait_until_logged("to remote eve@not.example\n")
+        assert "to local" not in home.log()
 
 
 @pytest.mark.parametrize(

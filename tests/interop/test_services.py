@@ -310,6 +310,7 @@ def test_the_servers_are_gone_if_the_first_process_is_killed(unstarted: PrivateH
     os.kill(unstarted.pid, signal.SIGKILL)
 
     unstarted.wait(lambda: not any(map(lives, pids)), "processes were left behind")
+    assert not unstarted.runs()
 
 
 def test_where_the_usual_ports_are_is_in_the_help() -> None:

@@ -133,6 +133,7 @@ def test_rc_may_be_a_folder_of_scripts(home: SystemHome) -> None:
 
     home.wait(lambda: "splogger" in users_of(home), "the script of the folder was not used")
     ctl(home, "stop")
+    assert "qmail-send" not in home.processes()
 
 
 def test_the_commands_of_the_well_known_script(home: SystemHome) -> None:

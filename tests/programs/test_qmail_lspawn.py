@@ -244,6 +244,7 @@ def test_its_workers_end_with_it(home: SpawnHome) -> None:
         (worker,) = spawner.children()
 
     wait_until(lambda: not is_running(worker))
+    assert not is_running(worker)
 
 
 def test_workers_and_deliveries_have_no_descriptor_of_anybody_else(home: SpawnHome) -> None:

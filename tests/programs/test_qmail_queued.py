@@ -158,6 +158,7 @@ def test_a_client_that_dies_half_way_leaves_nothing(home: str) -> None:
         wait_until(lambda: files_in(home))
 
     wait_until(lambda: files_in(home) == {})
+    assert bodies(home) == []
 
 
 @pytest.mark.usefixtures("running")
@@ -224,6 +225,7 @@ def test_a_killed_qmail_queue_leaves_nothing(home: str, folder: str) -> None:
 
     wait_until(lambda: files_in(home) == {})
     os.close(writer)
+    assert bodies(home) == []
 
 
 def test_a_second_daemon_says_so_and_ends(

@@ -53,6 +53,8 @@ def test_a_settled_message_with_a_damaged_file_is_set_aside_and_others_go_on(
     home.wait_until_logged(b"^" + here + b"$")
     home.inject(b"c@here.example")
     home.wait_until(lambda: b"c@here.example" in {job.forward_path for _, job in home.jobs(1)})
+    alerts = [told for told in home.log().splitlines() if told.startswith(b"alert: ")]
+    assert all(b"%d" % number in told for told in alerts), "none is about another message"
 
 
 def test_a_new_message_with_a_damaged_envelope_is_set_aside_and_others_go_on(
@@ -124,3 +126,4 @@ def test_a_qmail_clean_that_fails_is_a_warning(home: SendHome) -> None:
     home.wait_until_logged(
         rb"^warning: qmail-clean unable to clean up (todo|foop)/%d; will try again later$" % number
     )
+    assert os.path.isdir(f"{home.path}/queue/intd/{number}")

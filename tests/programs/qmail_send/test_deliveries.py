@@ -140,8 +140,8 @@ def test_a_strange_report_harms_nobody(running: SendHome, report: bytes, line: b
     running.report("local", report)
 
     running.wait_until_logged(line)
-    running.inject(b"aku@here.example")
-    running.jobs(1)
+    running.inject(b"kamu@here.example")
+    assert b"kamu@here.example" in {job.forward_path for _, job in running.jobs(1)}
 
 
 def test_a_message_in_the_queue_too_long_is_given_up(home: SendHome, bounces: QueueStub) -> None:

@@ -4,6 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.disk import recorded
 
 from pyqmail.system import files
 from pyqmail.system.file_system import FileSystem, waiting_bytes
@@ -66,8 +67,10 @@ def test_the_kernel_tells_what_waits() -> None:
 def test_a_file_system_is_synced(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     file_system = FileSystem([str(tmp_path)])
-    file_system.sync()
+    with recorded() as calls:
+        file_system.sync()
     file_system.close()
+    assert [name for name, *_ in calls] == ["sync_file_system"]
 
 
 def test_an_error_of_the_system_is_raised() -> None:
