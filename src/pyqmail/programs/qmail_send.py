@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.concurrency import both_are_ours, read_slot_width
@@ -18,6 +19,8 @@ from pyqmail.programs.run import home_of, run
 from pyqmail.queue.cleanup import PipeCleaner
 from pyqmail.queue.client import QueueClient
 from pyqmail.queue.file_store import FileStore
+from pyqmail.queue.journal_use import awaits_recovery
+from pyqmail.queue.layout import queue_directory
 from pyqmail.queue.store import StoreFailure
 from pyqmail.send import configuration, log
 from pyqmail.send.core import Core
@@ -39,6 +42,10 @@ if TYPE_CHECKING:
 # Descriptors; 0 is the log.
 LOCAL_JOBS, LOCAL_REPORTS, REMOTE_JOBS, REMOTE_REPORTS, CLEAN_REQUESTS, CLEAN_ANSWERS = range(1, 7)
 UMASK: Final = 0o077
+
+# Seconds between two looks whether qmail-queued is ready after a power cut, and two log lines.
+_LOOK_INTERVAL: Final = 0.125
+_TELL_INTERVAL: Final = 60
 
 
 def main() -> NoReturn:
@@ -80,6 +87,7 @@ def _send(home: str, environ: Mapping[bytes, bytes]) -> int:
     os.umask(UMASK)
     _give_up_rights(home, environ)
     store = _take_charge(home)
+    _await_recovery(home)
     slots = read_greetings(spawners)
     if slots is None:
         raise _CannotStart(log.NO_SPAWNER)
@@ -120,6 +128,19 @@ def _take_charge(home: str) -> FileStore:
     except StoreFailure as failure:
         raise _CannotStart(log.NO_MUTEX) from failure
     return store
+
+
+def _await_recovery(home: str) -> None:
+    """Wait until qmail-queued has mended what the machine left when it went down."""
+    waited = 0.0
+    try:
+        while awaits_recovery(queue_directory(home)):
+            if waited == 0:
+                write_log([log.AWAITS_RECOVERY])
+            waited = (waited + _LOOK_INTERVAL) % _TELL_INTERVAL
+            time.sleep(_LOOK_INTERVAL)
+    except OSError as error:
+        raise _CannotStart(log.NO_JOURNAL) from error
 
 
 def _go_to(folder: str, refusal: bytes) -> None:

@@ -15,7 +15,7 @@ import stat
 from array import array
 from typing import TYPE_CHECKING, Final, Protocol
 
-from pyqmail.queue import layout
+from pyqmail.queue import journal_use, layout
 from pyqmail.queue.envelope_file import (
     ADDITION,
     encode_addition,
@@ -116,6 +116,7 @@ class FileStore:
         with trouble(f"unable to stat {layout.todo_path(number)}"):
             # Without it the record that is replaced here would be the only one.
             os.stat(self._path(layout.todo_path(number)))
+        self._make_sure_of(number)
         changed = self._forget(number)
         record = _Record(self._queue, number)
         try:
@@ -129,6 +130,24 @@ class FileStore:
             record.close()
         self._clean(b"todo/%d" % number)
         return positions
+
+    def _make_sure_of(self, number: int) -> None:
+        """Return when message and envelope survive as files, and not only in the journal.
+
+        Else a power cut could leave our record with another message that had its number.
+        """
+        if not journal_use.is_used(self._queue):
+            return
+        names = [self._path(place(number)) for place in (layout.message_path, layout.todo_path)]
+        descriptors: list[int] = []
+        with trouble(f"trouble fsyncing {layout.message_path(number)}"):
+            try:
+                for name in names:
+                    descriptors.append(files.open_to_read(name))  # noqa: PERF401  one may fail
+                files.sync_all(descriptors, [os.path.dirname(name) for name in names])
+            finally:
+                for descriptor in descriptors:
+                    os.close(descriptor)
 
     def _forget(self, number: int) -> set[str]:
         """Take away what was recorded of a message; return the directories that changed."""

@@ -11,6 +11,9 @@ The order of the steps is the promise (docs/queue.md). For all messages of a bat
 3. link the envelopes into todo/ (S4) and sync todo/, once.
 
 Only then anybody is told.
+
+Where there is a journal, messages that memory holds are not synced: between the first step and
+the last they go into the journal, durably, and it makes the files survive later (`journal`).
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from pyqmail.control.roles import Roles
+    from pyqmail.queue.journal import Journal
 
     SyncAll = Callable[[Sequence[int], Iterable[str]], None]
 
@@ -77,6 +81,11 @@ class _Spool:
         self._pieces.append(data)
         self.size += len(data)
 
+    def joined(self) -> bytes:
+        """Return what memory holds."""
+        self._pieces = [b"".join(self._pieces)]
+        return self._pieces[0]
+
     def flush(self) -> None:
         """Write what memory holds into the file, which is open now."""
         pieces, self._pieces = self._pieces, []
@@ -96,7 +105,7 @@ class _Spool:
 class FileDraft:
     """A message on its way into the queue directory; see store.Draft."""
 
-    __slots__ = ("_code", "_envelope", "_message", "_names", "_queue", "number")
+    __slots__ = ("_code", "_envelope", "_kept", "_message", "_names", "_queue", "number")
 
     def __init__(self, queue: str, origin: bytes) -> None:
         self._queue = queue
@@ -105,6 +114,7 @@ class FileDraft:
         self._envelope.keep(origin)
         self._names: list[str] = []  # made so far, to be removed in reverse
         self._code = outcome.WRITE_ERROR  # what a failure of the present step is called
+        self._kept: tuple[bytes, bytes] | None = None
         self.number = 0
 
     def spills(self, length: int) -> bool:
@@ -124,6 +134,20 @@ class FileDraft:
         self._envelope.keep(data)
         if spilled:
             self.complete()
+
+    def keep(self) -> None:
+        """Remember message and envelope for `entry()`, if memory holds them."""
+        if self._message.descriptor < 0 and self._envelope.descriptor < 0:
+            self._kept = self._message.joined(), self._envelope.joined()
+
+    def is_kept(self) -> bool:
+        """Say whether `entry()` may be called."""
+        return self._kept is not None
+
+    def entry(self) -> tuple[int, bytes, bytes]:
+        """Return number, message and envelope of a complete draft that was kept."""
+        message, envelope = self._kept or (b"", b"")
+        return self.number, message, envelope
 
     def complete(self) -> None:
         """Have all bytes so far in files: S3."""
@@ -239,12 +263,19 @@ class FileIntake:
     `files.sync_all()`, or another way to do the same.
     """
 
-    __slots__ = ("_queue", "_roles", "_sync_all")
+    __slots__ = ("_journal", "_queue", "_roles", "_sync_all")
 
-    def __init__(self, home: str, roles: Roles, sync_all: SyncAll = files.sync_all) -> None:
+    def __init__(
+        self,
+        home: str,
+        roles: Roles,
+        sync_all: SyncAll = files.sync_all,
+        journal: Journal | None = None,
+    ) -> None:
         self._sync_all = sync_all
         self._queue = layout.queue_directory(home)
         self._roles = roles
+        self._journal = journal
 
     def begin(self, uid: int, pid: int) -> FileDraft:
         """Open a draft that begins with the Received field of its invoker."""
@@ -262,30 +293,52 @@ class FileIntake:
     def prepare(self, drafts: Sequence[FileDraft]) -> list[QueueFailure | None]:
         """Take the first two steps; see store.Intake."""
         failures: dict[FileDraft, QueueFailure] = {}
+        if self._journal is not None and self._journal.takes(len(drafts)):
+            for draft in drafts:
+                draft.keep()
         _step(FileDraft.complete, drafts, failures)
-        self._sync_files([draft for draft in drafts if draft not in failures], failures)
+        synced = [draft for draft in drafts if not draft.is_kept()]
+        self._sync_files(self._sync_all, synced, failures)
         return [failures.get(draft) for draft in drafts]
 
     def publish(self, drafts: Sequence[FileDraft]) -> list[QueueFailure | None]:
         """Take the last step; see store.Intake."""
         failures: dict[FileDraft, QueueFailure] = {}
-        _step(FileDraft.link, drafts, failures)
-        self._sync_todo([draft for draft in drafts if draft not in failures], failures)
+        kept = [draft for draft in drafts if draft.is_kept()]
+        synced = [draft for draft in drafts if not draft.is_kept()]
+        journal = self._journal if kept else None
+        if journal is not None and journal.append([draft.entry() for draft in kept]):
+            try:
+                _step(FileDraft.link, drafts, failures)
+            finally:
+                journal.published()
+        else:
+            # Another thread may be using the quicker way.
+            self._sync_files(files.sync_all, kept, failures)
+            _step(FileDraft.link, drafts, failures)
+            synced = list(drafts)
+        self._sync_todo(synced, failures)
+        if drafts:
+            trigger.pull(self._queue)
         return [failures.get(draft) for draft in drafts]
 
+    @staticmethod
     def _sync_files(
-        self, drafts: Sequence[FileDraft], failures: dict[FileDraft, QueueFailure]
+        sync_all: SyncAll,
+        drafts: Sequence[FileDraft],
+        failures: dict[FileDraft, QueueFailure],
     ) -> None:
-        if not drafts:
+        written = [draft for draft in drafts if draft not in failures]
+        if not written:
             return
-        descriptors = [number for draft in drafts for number in draft.descriptors()]
-        directories = sorted({path for draft in drafts for path in draft.directories()})
+        descriptors = [number for draft in written for number in draft.descriptors()]
+        directories = sorted({path for draft in written for path in draft.directories()})
         try:
-            self._sync_all(descriptors, directories)
+            sync_all(descriptors, directories)
         except OSError as error:
             # After a failed sync the kernel forgets what it could not write,
             # and a second one would succeed. So none of these files is kept.
-            for draft in drafts:
+            for draft in written:
                 draft.abandon()
                 failures[draft] = QueueFailure(outcome.WRITE_ERROR)
                 failures[draft].__cause__ = error
@@ -293,17 +346,17 @@ class FileIntake:
     def _sync_todo(
         self, drafts: Sequence[FileDraft], failures: dict[FileDraft, QueueFailure]
     ) -> None:
-        if not drafts:
+        linked = [draft for draft in drafts if draft not in failures]
+        if not linked:
             return
         try:
             files.sync_directory(self._queue + "/todo")
         except OSError as error:
             # The messages are qmail-send's now and may be on their way.
             # Removing them would take them out of its hands.
-            for draft in drafts:
+            for draft in linked:
                 failures[draft] = QueueFailure(outcome.NO_TODO_FILE)
                 failures[draft].__cause__ = error
-        trigger.pull(self._queue)
 
 
 def _step(

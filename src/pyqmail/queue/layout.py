@@ -33,6 +33,9 @@ _CONTENTS: Final = {SEND_MUTEX: b"", TCPTO: bytes(TCPTO_SIZE)}
 FILE_MODE: Final = 0o644  # mess, intd and todo: spawn programs and qmail-send read them
 PRIVATE_MODE: Final = 0o600  # info, local, remote and bounce: qmail-send's alone
 
+# Ours alone: no qmail looks there.
+JOURNAL_ENTRY: Final = ("journal", "qmailq", 0o750)
+
 # Directory, role that owns it, mode. Parents first.
 _DIRECTORIES: Final = (
     ("", "qmailq", 0o750),
@@ -44,6 +47,7 @@ _DIRECTORIES: Final = (
     ("local", "qmails", 0o700),
     ("remote", "qmails", 0o700),
     ("bounce", "qmails", 0o700),
+    JOURNAL_ENTRY,
     ("lock", "qmailq", 0o750),
 )
 
@@ -51,6 +55,11 @@ _DIRECTORIES: Final = (
 def queue_directory(home: str) -> str:
     """Return the path of the queue of `home`."""
     return home + "/queue"
+
+
+def journal_directory(queue: str) -> str:
+    """Return where the queue directory `queue` has its journal."""
+    return queue + "/journal"
 
 
 def message_path(number: int) -> str:

@@ -2,7 +2,7 @@
 
 It listens on run/queue.sock of its home. Connections are served on one event
 loop (`connection`), descriptors that were handed over are read in threads
-(`handed_over`), and two threads commit (`committer`).
+(`handed_over`), two threads commit (`committer`), and one keeps the `journal`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import os
 import resource
 import signal
 import socket
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.roles import roles_of
@@ -24,7 +26,9 @@ from pyqmail.queue.connection import Connection
 from pyqmail.queue.frames import socket_path
 from pyqmail.queue.handed_over import Readers
 from pyqmail.queue.intake import FileIntake
+from pyqmail.queue.journal import Journal
 from pyqmail.queue.outcome import BUG, QueueFailure
+from pyqmail.queue.recovery import recover
 from pyqmail.queue.submission import UMASK
 from pyqmail.system import files
 from pyqmail.system.confinement import Reach, confine, with_targets
@@ -35,7 +39,7 @@ from pyqmail.system.loops import run_daemon
 from pyqmail.system.syncing import Syncer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pyqmail.queue.store import Draft, Intake
 
@@ -187,19 +191,46 @@ def run_queued(home: str) -> int:
     _raise_limit()
     roles = roles_of(home)
     lock = _lock(home)
+    recover(home, roles, complain)
     listener = _listen(home, 0o600 if roles.private else 0o666)
     queue = layout.queue_directory(home)
     # A message is renamed from pid/ into mess/, so there is no third file system.
     syncer = Syncer([f"{queue}/pid", f"{queue}/intd"])
+    journal = _journal(queue)
     _confine(home)  # before there are threads
     try:
-        run_daemon(_serve(FileIntake(home, roles, syncer.sync_all), listener))
+        with kept(journal):
+            intake = FileIntake(home, roles, syncer.sync_all, journal)
+            run_daemon(_serve(intake, listener))
     finally:
         syncer.close()
         listener.close()
         files.discard(socket_path(home))
         os.close(lock)
     return 0
+
+
+def _journal(queue: str) -> Journal | None:
+    try:
+        return Journal(queue, complain)
+    except OSError:
+        return None  # where one call cannot make all files survive, each message is synced
+
+
+@contextmanager
+def kept(journal: Journal | None) -> Iterator[None]:
+    """Have a journal kept while this lasts, and empty in the end."""
+    if journal is None:
+        yield
+        return
+    keeper = threading.Thread(target=journal.keep, name="journal")
+    keeper.start()
+    try:
+        yield
+    finally:
+        journal.end()
+        keeper.join()
+        journal.close()
 
 
 async def _serve(intake: Intake, listener: socket.socket) -> None:
@@ -213,7 +244,7 @@ def _confine(home: str) -> None:
         readable=with_targets(f"{home}/control"),  # the names of accounts
         written=[f"{queue}/lock"],  # the trigger
         removed=[os.path.dirname(socket_path(home))],  # the socket, in the end
-        filled=[f"{queue}/{name}" for name in ("pid", "mess", "intd", "todo")],
+        filled=[f"{queue}/{name}" for name in ("pid", "mess", "intd", "todo", "journal")],
         network=False,
     )
     try:

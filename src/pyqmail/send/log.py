@@ -30,6 +30,10 @@ NO_HOME: Final = b"alert: cannot start: unable to switch to home directory"
 NO_QUEUE: Final = b"alert: cannot start: unable to switch to queue directory"
 NO_CONTROLS: Final = b"alert: cannot start: unable to read controls"
 NO_MUTEX: Final = b"alert: cannot start: unable to open mutex"
+NO_JOURNAL: Final = b"alert: cannot start: unable to read queue/journal"
+AWAITS_RECOVERY: Final = (
+    b"alert: waiting until qmail-queued has recovered messages from queue/journal"
+)
 NO_SPAWNER: Final = b"alert: cannot start: hath the daemon spawn no fire?"
 CLEANER_LOST: Final = b"alert: oh no! lost qmail-clean connection! dying..."
 SPAWNER_LOST: Final = b"alert: oh no! lost spawn connection! dying..."

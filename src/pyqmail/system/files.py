@@ -87,16 +87,22 @@ def write(descriptor: int, data: bytes | memoryview) -> None:
 
 
 def write_at(descriptor: int, data: bytes, position: int) -> None:
-    """Write `data`, a few bytes, at `position`."""
+    """Write all of `data` at `position`; it is OSError if the disk takes less."""
     _announce("write_at", descriptor, data, position)
     if os.pwrite(descriptor, data, position) != len(data):
-        raise OSError(28, "short write")  # what a full disk does to a few bytes
+        raise OSError(errno.ENOSPC, "short write")  # what a full disk does
 
 
 def sync(descriptor: int) -> None:
     """Return when the contents of the open file survive a power cut."""
     _announce("sync", descriptor)
     os.fsync(descriptor)
+
+
+def sync_contents(descriptor: int) -> None:
+    """Return when the contents of the open file survive a power cut; its times may not."""
+    _announce("sync_contents", descriptor)
+    os.fdatasync(descriptor)
 
 
 def sync_directory(path: str) -> None:
