@@ -40,7 +40,7 @@ def sync_all(
         yield files.sync_all
         return
     monkeypatch.setattr("pyqmail.system.file_system._type_of", lambda _device: b"ext4")
-    monkeypatch.setattr(FileSystem, "has_little_to_write", lambda _self: True)
+    monkeypatch.setattr(FileSystem, "has_little_to_write", lambda _self, _number: True)
     yield partial(sync_whole, f"{home}/queue")
 
 

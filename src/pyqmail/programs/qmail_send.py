@@ -30,6 +30,7 @@ from pyqmail.send.store_work import QueueNotStarted
 from pyqmail.system import confinement
 from pyqmail.system.loops import run_daemon
 from pyqmail.system.processes import set_title
+from pyqmail.system.syncing import Syncer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -121,7 +122,10 @@ def _spawners(home: str) -> dict[Channel, SpawnerPipes]:
 
 def _take_charge(home: str) -> FileStore:
     """Return the queue, which is ours until we end."""
-    store = FileStore(home, SharedCleaner(PipeCleaner(CLEAN_REQUESTS, CLEAN_ANSWERS)))
+    cleaner = SharedCleaner(PipeCleaner(CLEAN_REQUESTS, CLEAN_ANSWERS))
+    queue = queue_directory(home)
+    syncer = Syncer([f"{queue}/{name}" for name in ("mess", "todo", "info", "local", "remote")])
+    store = FileStore(home, cleaner, syncer.sync_all)
     try:
         if not store.take_charge():
             raise _CannotStart(log.RUNNING_ALREADY)

@@ -12,18 +12,13 @@ from __future__ import annotations
 
 import os
 import stat
-from array import array
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from pyqmail.queue import journal_use, layout
+from pyqmail.queue import layout, settling
 from pyqmail.queue.envelope_file import (
     ADDITION,
-    encode_addition,
-    encode_recipient,
-    encode_sender,
 )
 from pyqmail.queue.record_file import (
-    RecordFile,
     TodoFile,
     read_additions,
     read_recipients,
@@ -37,6 +32,7 @@ from pyqmail.queue.store import (
     Recipient,
     Scheduled,
     Settled,
+    Settlement,
     StoredRecipient,
     StoreFailure,
 )
@@ -48,24 +44,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import NoReturn
 
+    from pyqmail.queue.intake import SyncAll
+    from pyqmail.queue.settling import Cleaner
+
 # Seconds after its last change that a message without envelope counts as
 # abandoned: 36 hours. qmail-queue gives up after 24.
 OSSIFIED: Final = 129600
 
 
-class Cleaner(Protocol):
-    """Removes what belongs to qmailq; qmail-clean(8)."""
-
-    def clean(self, requests: Sequence[bytes]) -> bytes:
-        """Answer each request, `foop/N` or `todo/N`, with one byte: `+` when done."""
-
-
 class FileStore:
     """The queue directory of one home, as qmail-send uses it."""
 
-    def __init__(self, home: str, cleaner: Cleaner) -> None:
+    def __init__(self, home: str, cleaner: Cleaner, sync_all: SyncAll = files.sync_all) -> None:
+        """`sync_all` is for the thread that settles and removes."""
         self._queue = layout.queue_directory(home)
         self._cleaner = cleaner
+        self._sync_all = sync_all
         self._trigger: Trigger | None = None
         self._lock = -1
 
@@ -113,50 +107,16 @@ class FileStore:
         self, number: int, reverse_path: bytes, birth: int, recipients: Iterable[Recipient]
     ) -> Sequence[int]:
         """Write info, local and remote durably, then take todo/N away."""
-        with trouble(f"unable to stat {layout.todo_path(number)}"):
-            # Without it the record that is replaced here would be the only one.
-            os.stat(self._path(layout.todo_path(number)))
-        self._make_sure_of(number)
-        changed = self._forget(number)
-        record = _Record(self._queue, number)
-        try:
-            wishes = self.read_wishes(number)
-            positions = record.write(reverse_path, wishes, birth, recipients)
-            record.sync(changed)
-        except StoreFailure:
-            self._forget(number)  # a disk that is full needs the room
-            raise
-        finally:
-            record.close()
-        self._clean(b"todo/%d" % number)
-        return positions
+        (result,) = self.settle_all([Settlement(number, reverse_path, birth, recipients)])
+        if isinstance(result, StoreFailure):
+            raise result
+        return result
 
-    def _make_sure_of(self, number: int) -> None:
-        """Return when message and envelope survive as files, and not only in the journal.
-
-        Else a power cut could leave our record with another message that had its number.
-        """
-        if not journal_use.is_used(self._queue):
-            return
-        names = [self._path(place(number)) for place in (layout.message_path, layout.todo_path)]
-        descriptors: list[int] = []
-        with trouble(f"trouble fsyncing {layout.message_path(number)}"):
-            try:
-                for name in names:
-                    descriptors.append(files.open_to_read(name))  # noqa: PERF401  one may fail
-                files.sync_all(descriptors, [os.path.dirname(name) for name in names])
-            finally:
-                for descriptor in descriptors:
-                    os.close(descriptor)
-
-    def _forget(self, number: int) -> set[str]:
-        """Take away what was recorded of a message; return the directories that changed."""
-        changed = set()
-        for name in _record_names(number):
-            with trouble(f"unable to unlink {name}"):
-                if files.discard(self._path(name)):
-                    changed.add(os.path.dirname(self._path(name)))
-        return changed
+    def settle_all(
+        self, settlements: Sequence[Settlement]
+    ) -> Sequence[Sequence[int] | StoreFailure]:
+        """Settle a batch; see `settling`."""
+        return list(settling.settle_all(self._queue, settlements, self._cleaner, self._sync_all))
 
     # Settled messages.
 
@@ -320,7 +280,7 @@ class FileStore:
         ]
         for request, answer in zip(requests, self._cleaner.clean(requests), strict=True):
             if answer != ord("+"):
-                failures.setdefault(int(request[5:]), _unclean(request))
+                failures.setdefault(int(request[5:]), settling.unclean(request))
         return [failures.get(number) for number in numbers]
 
     def _removal(self, number: int) -> list[bytes]:
@@ -330,7 +290,7 @@ class FileStore:
 
     def _forget_for_removal(self, number: int, failures: dict[int, StoreFailure]) -> set[str]:
         try:
-            return self._forget(number)
+            return settling.forget(self._queue, number)
         except StoreFailure as failure:
             failures[number] = failure
             return set()
@@ -345,7 +305,7 @@ class FileStore:
         """
         try:
             with trouble("trouble fsyncing info"):
-                files.sync_all([], sorted(set().union(*changed.values())))
+                self._sync_all([], sorted(set().union(*changed.values())))
         except StoreFailure as failure:
             failures.update({number: failure for number in changed if changed[number]})
 
@@ -412,58 +372,4 @@ class FileStore:
 
     def _clean(self, request: bytes) -> None:
         if self._cleaner.clean([request]) != b"+":
-            raise _unclean(request)
-
-
-class _Record:
-    """The files info/N, local/N and remote/N of a message, being written together."""
-
-    def __init__(self, queue: str, number: int) -> None:
-        self._info = RecordFile(queue, layout.info_path(number))
-        self._channels = {
-            channel: RecordFile(queue, layout.recipients_path(channel, number))
-            for channel in CHANNELS
-        }
-        self._files = [self._info, *self._channels.values()]
-
-    def write(
-        self,
-        reverse_path: bytes,
-        additions: Iterable[bytes],
-        birth: int,
-        recipients: Iterable[Recipient],
-    ) -> Sequence[int]:
-        """Write all; return the positions of the recipients."""
-        positions = array("Q")
-        self._info.append(encode_sender(reverse_path))
-        for addition in additions:
-            self._info.append(encode_addition(addition))
-        for recipient in recipients:
-            record = encode_recipient(recipient.address, done=recipient.done)
-            positions.append(self._channels[recipient.channel].append(record))
-        for file in self._files:
-            file.flush()
-        with trouble(f"unable to utime {self._info.name}"):
-            files.set_times(self._info.descriptor, birth)
-        return positions
-
-    def sync(self, changed: set[str]) -> None:
-        """Return when the files survive a power cut, and so does what happened in `changed`."""
-        existing = [file for file in self._files if file.descriptor >= 0]
-        directories = changed | {file.directory() for file in existing}
-        with trouble(f"trouble fsyncing {self._info.name}"):
-            files.sync_all([file.descriptor for file in existing], sorted(directories))
-
-    def close(self) -> None:
-        for file in self._files:
-            file.close()
-
-
-def _record_names(number: int) -> tuple[str, ...]:
-    # info last: without it nothing else of the record counts.
-    recipients = [layout.recipients_path(channel, number) for channel in CHANNELS]
-    return (layout.bounce_path(number), *recipients, layout.info_path(number))
-
-
-def _unclean(request: bytes) -> StoreFailure:
-    return StoreFailure(b"qmail-clean unable to clean up " + request)
+            raise settling.unclean(request)

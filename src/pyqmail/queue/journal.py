@@ -184,9 +184,6 @@ class Journal:
                 return
             self._changed.wait_for(lambda: not segment.unpublished)
         self._file_system.sync()
-        # ext4 without a journal may write directories after it has flushed the disk's cache.
-        # This flushes it again, and the next call must not come before that.
-        files.sync_directory(f"{self._queue}/todo")
         segment.clear()
         with self._changed:
             self._full = None

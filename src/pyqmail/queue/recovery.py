@@ -88,10 +88,13 @@ def _sync(queue: str, numbers: Iterable[int]) -> None:
         whole = FileSystem([*directories, layout.journal_directory(queue)])
     except OSError:  # it was moved to a file system that has no journal
         _sync_each(queue, numbers)
-    else:
+        directories += [f"{queue}/mess/{part}" for part in range(layout.SPLIT)]
+        files.sync_all([], directories)
+        return
+    try:
         whole.sync()
+    finally:
         whole.close()
-    files.sync_all([], directories + [f"{queue}/mess/{part}" for part in range(layout.SPLIT)])
 
 
 def _sync_each(queue: str, numbers: Iterable[int]) -> None:

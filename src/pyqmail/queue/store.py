@@ -70,6 +70,16 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True)
+class Settlement:
+    """What is to be known of a message from here on, besides what `Settled` says."""
+
+    number: int
+    reverse_path: bytes
+    birth: int
+    recipients: Iterable[Recipient]
+
+
+@dataclass(frozen=True, slots=True)
 class StoredRecipient:
     """A recipient as the store has it; `position` names it in `mark_done()`."""
 
@@ -213,6 +223,11 @@ class Store(Protocol):
         message is no longer new; a power cut soon after may make it new
         again, and its recipients get it twice. On failure it is still new.
         """
+
+    def settle_all(
+        self, settlements: Sequence[Settlement]
+    ) -> Sequence[Sequence[int] | StoreFailure]:
+        """Do what `settle()` does for a batch; the positions or the failure for each."""
 
     # Settled messages.
 

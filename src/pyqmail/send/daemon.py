@@ -23,7 +23,7 @@ from pyqmail.send.store_work import StoreWork
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pyqmail.queue.file_store import Cleaner
+    from pyqmail.queue.settling import Cleaner
     from pyqmail.queue.store import Channel, Store
     from pyqmail.send.bounces import BounceSettings
     from pyqmail.send.core import Core

@@ -18,6 +18,7 @@ from pyqmail.queue.store import (
     CleanerLost,
     DamagedMessage,
     Recipient,
+    Settlement,
     StoredRecipient,
     StoreFailure,
 )
@@ -57,7 +58,6 @@ class StoreWork:
         self._ways: dict[type[events.Action], Callable[[Any], events.Event | None]] = {
             events.LookForNew: self._look_for_new,
             events.ReadNew: self._read_new,
-            events.Settle: self._settle,
             events.SettleFromEnvelope: self._settle_from_envelope,
             events.ReadRecipients: self._read_recipients,
             events.StopReading: self._stop_reading,
@@ -71,15 +71,19 @@ class StoreWork:
         }
 
     def work(self, actions: Sequence[events.Action]) -> Iterator[events.Event]:
-        """Carry out a batch; removals come last, together."""
-        removals = []
+        """Carry out a batch; what is to be settled comes last, together, and then removals."""
+        settled, removals = [], []
         for action in actions:
             if isinstance(action, events.Remove):
                 removals.append(action.number)
+            elif isinstance(action, events.Settle):
+                settled.append(action)
             elif isinstance(action, events.Sweep):
                 yield from self._sweep()
             else:
                 yield from self._carry_out(action)
+        if settled:
+            yield from self._settle(settled)
         if removals:
             yield from self._remove(removals)
 
@@ -114,12 +118,24 @@ class StoreWork:
     def _wishes(self, number: int) -> Wishes:
         return Wishes.of_records(self._store.read_wishes(number))
 
-    def _settle(self, action: events.Settle) -> events.Event:
-        positions = self._store.settle(
-            action.number, action.reverse_path, action.birth, action.recipients
-        )
-        channels = frozenset(recipient.channel for recipient in action.recipients)
-        return events.SettleDone(action.number, positions, channels)
+    def _settle(self, actions: Sequence[events.Settle]) -> Iterator[events.Event]:
+        settlements = [
+            Settlement(action.number, action.reverse_path, action.birth, action.recipients)
+            for action in actions
+        ]
+        try:
+            results = self._store.settle_all(settlements)
+        except Exception as error:  # noqa: BLE001  as in _carry_out
+            if isinstance(error, CleanerLost):
+                yield events.CleanerLost()
+            yield from [_failed(action, error) for action in actions]
+            return
+        for action, result in zip(actions, results, strict=True):
+            if isinstance(result, StoreFailure):
+                yield _failed(action, result)
+            else:
+                channels = frozenset(recipient.channel for recipient in action.recipients)
+                yield events.SettleDone(action.number, result, channels)
 
     def _settle_from_envelope(self, action: events.SettleFromEnvelope) -> events.Event:
         channels: set[Channel] = set()

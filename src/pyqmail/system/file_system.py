@@ -19,6 +19,8 @@ _REPORTS_ERRORS: Final = (5, 8)  # Linux; before, syncfs() was silent about what
 # Bytes that wait to be written on all file systems together. With more, strangers' files would
 # take longer than it saves.
 _FEW: Final = 4 << 20
+# And for each file that would else be synced by itself: a disk writes that much meanwhile.
+_FEW_EACH: Final = 128 << 10
 
 _MEMINFO_SIZE: Final = 4096  # bytes; it has 1500, and what is read here stands in the first 800
 
@@ -40,18 +42,24 @@ class FileSystem:
         # Open all the time: errors of writing are told to whoever opened something before them.
         self._folder = os.open(folders[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
-    def has_little_to_write(self) -> bool:
-        """Ask whether `sync()` would not wait for the files of others. No answer means it would."""
+    def has_little_to_write(self, number: int) -> bool:
+        """Ask whether `sync()` takes no longer than syncing a number of files one by one.
+
+        No answer means that it would wait for the files of others.
+        """
         try:
             meminfo = os.pread(self._meminfo, _MEMINFO_SIZE, 0)
         except OSError:  # in a container it may be served by somebody who has died
             return False
         waiting = waiting_bytes(meminfo)
-        return waiting is not None and waiting < _FEW
+        return waiting is not None and waiting < _FEW + number * _FEW_EACH
 
     def sync(self) -> None:
         """Return when all that was written before survives a power cut."""
         files.sync_file_system(self._folder)
+        # ext4 without a journal may write directories after it has flushed the disk's cache.
+        # This flushes it again.
+        files.sync(self._folder)
 
     def close(self) -> None:
         """Close what was opened."""

@@ -42,7 +42,11 @@ class Syncer:
         On OSError nothing is known of any of them; but nobody uses them any more.
         """
         whole = self._file_system
-        if whole is not None and len(descriptors) >= _MANY and whole.has_little_to_write():
+        if (
+            whole is not None
+            and len(descriptors) >= _MANY
+            and whole.has_little_to_write(len(descriptors))
+        ):
             whole.sync()
         else:
             self._sync_each(descriptors, directories)

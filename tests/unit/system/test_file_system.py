@@ -32,14 +32,14 @@ def test_where_nobody_tells_much_may_be_waiting(tmp_path: Path, meminfo: bytes) 
     shown = tmp_path / "meminfo"
     shown.write_bytes(meminfo)
     file_system = FileSystem([str(tmp_path)], str(shown))
-    assert not file_system.has_little_to_write()
+    assert not file_system.has_little_to_write(0)
     file_system.close()
 
 
 @pytest.mark.usefixtures("trusted")
 def test_where_asking_fails_much_may_be_waiting(tmp_path: Path) -> None:
     file_system = FileSystem([str(tmp_path)], str(tmp_path))  # a folder cannot be read
-    assert not file_system.has_little_to_write()
+    assert not file_system.has_little_to_write(0)
     file_system.close()
 
 
@@ -48,11 +48,11 @@ def test_it_is_asked_each_time(tmp_path: Path) -> None:
     shown = tmp_path / "meminfo"
     shown.write_bytes(LITTLE)
     file_system = FileSystem([str(tmp_path)], str(shown))
-    assert file_system.has_little_to_write()
+    assert file_system.has_little_to_write(0)
 
     shown.write_bytes(MUCH)
 
-    assert not file_system.has_little_to_write()
+    assert not file_system.has_little_to_write(0)
     file_system.close()
 
 
@@ -109,7 +109,7 @@ def test_a_kernel_that_tells_errors_is_believed(
 ) -> None:
     be_release(monkeypatch, release)
     file_system = FileSystem([str(tmp_path)])
-    assert isinstance(file_system.has_little_to_write(), bool)
+    assert isinstance(file_system.has_little_to_write(0), bool)
     file_system.close()
 
 
