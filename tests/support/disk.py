@@ -37,8 +37,12 @@ def recorded() -> Iterator[list[tuple[Any, ...]]]:
 
 
 @contextmanager
-def failing(number: int, step: int, *, on: str | None = None) -> Iterator[None]:
-    """Make the call number `step` (from 0; counted among calls `on`) fail with errno `number`."""
+def failing(number: int, step: int, *, on: str | None = None) -> Iterator[list[str]]:
+    """Make the call number `step` (from 0; counted among calls `on`) fail with errno `number`.
+
+    Gives a list that holds the name of that call once it has failed.
+    """
+    failed: list[str] = []
     seen = 0
 
     def fail(call: str, _arguments: tuple[Any, ...]) -> None:
@@ -46,10 +50,11 @@ def failing(number: int, step: int, *, on: str | None = None) -> Iterator[None]:
         if on is None or call == on:
             seen += 1
             if seen == step + 1:
+                failed.append(call)
                 raise OSError(number, os.strerror(number))
 
     with watched(fail):
-        yield
+        yield failed
 
 
 def dies_at(step: int, work: Callable[[], object]) -> bool:

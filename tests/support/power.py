@@ -8,7 +8,7 @@ fails before call number `cut`:
   is as before or as after, each independently of all others (moving counts as
   two changes). A journalling file system is kinder, but promises no more;
 - a file whose contents changed since its last sync is whole, as at its last
-  sync, or cut in the middle.
+  sync, or cut in the middle; one that was overwritten is old behind the middle of what changed.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ class Trace:
                 self._contents[inode] = file.read()
         self._steps: list[tuple[Any, ...]] = []
         self._created: tuple[str, int] | None = None
+        # A file keeps what it held under names that come back, though its inode is another's now.
+        self._files = {inode: inode for inode in self._names.values()}
+        self._numbers = itertools.count(-1, -1)
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -68,17 +71,21 @@ class Trace:
     def _record(self, call: str, arguments: tuple[Any, ...]) -> None:
         self._look_at_created()
         if call in {"create", "append"}:
-            self._created = (arguments[0], len(self._steps))
+            if not os.path.exists(arguments[0]):
+                self._created = (arguments[0], len(self._steps))
             self._steps.append(("nothing",))
         elif call == "write":
-            inode = os.fstat(arguments[0]).st_ino
-            self._steps.append(("write", inode, bytes(arguments[1])))
+            self._steps.append(("write", self._file(arguments[0]), bytes(arguments[1])))
         elif call == "write_at":
-            self._steps.append(("write_at", os.fstat(arguments[0]).st_ino, *arguments[1:]))
-        elif call == "sync":
-            self._steps.append(("sync", os.fstat(arguments[0]).st_ino))
+            self._steps.append(("write_at", self._file(arguments[0]), *arguments[1:]))
+        elif call in {"sync", "sync_contents"}:
+            self._steps.append(("sync", self._file(arguments[0])))
         else:
             self._steps.append((call, *arguments))
+
+    def _file(self, descriptor: int) -> int:
+        inode = os.fstat(descriptor).st_ino
+        return self._files.get(inode, inode)
 
     def _look_at_created(self) -> None:
         """Learn the inode of a file once the call that made it is over."""
@@ -86,7 +93,8 @@ class Trace:
             path, step = self._created
             self._created = None
             if os.path.exists(path):
-                self._steps[step] = ("name", path, _inode(path))
+                self._files[_inode(path)] = file = next(self._numbers)
+                self._steps[step] = ("name", path, file)
 
 
 class _Disk:
@@ -126,7 +134,13 @@ class _Disk:
         now, sure = self._contents.get(inode, b""), self._sure_contents.get(inode, b"")
         if damage == "whole" or now == sure:
             return now
-        return sure if damage == "lost" else now[: (len(sure) + len(now)) // 2]
+        if damage == "lost":
+            return sure
+        if len(now) == len(sure):  # overwritten in place
+            changed = [position for position in range(len(now)) if now[position] != sure[position]]
+            middle = (changed[0] + changed[-1]) // 2
+            return now[:middle] + sure[middle:]
+        return now[: (len(sure) + len(now)) // 2]
 
     def _nothing(self, *_arguments: object) -> None:
         """What changes neither names nor contents."""

@@ -16,13 +16,22 @@ _NO_BLANKS = bytes.maketrans(b" \t\n", b"---")
 _SAFE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.@%+/=:-[]"
 _ONLY_SAFE = bytes(byte if byte in _SAFE else ord("?") for byte in range(256))
 
+_BEFORE_PID, _BEHIND_PID = b"Received: (qmail ", b" invoked "  # in qmail-queue's field
+
 _RECEIVED = b"\nreceived"
 _DELIVERED = b"\ndelivered"
 
 
 def received_line(pid: int, how: bytes, now: int) -> bytes:
     """Return qmail-queue's field; `how` is `by uid 1000`, `from network`, `for bounce`, …."""
-    return b"Received: (qmail %d invoked %b); %b\n" % (pid, how, rfc822_date(now))
+    return b"%b%d%b%b); %b\n" % (_BEFORE_PID, pid, _BEHIND_PID, how, rfc822_date(now))
+
+
+def invoker_of(message: bytes) -> int | None:
+    """Return the process number in qmail-queue's field that `message` begins with; else None."""
+    digits, found, _ = message.removeprefix(_BEFORE_PID).partition(_BEHIND_PID)
+    is_field = found and message.startswith(_BEFORE_PID) and digits.isdigit()
+    return int(digits) if is_field else None
 
 
 def return_path_line(reverse_path: bytes) -> bytes:

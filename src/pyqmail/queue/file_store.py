@@ -14,6 +14,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
+from pyqmail.message.trace import invoker_of
 from pyqmail.queue import layout, settling
 from pyqmail.queue.envelope_file import (
     ADDITION,
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
 # Seconds after its last change that a message without envelope counts as
 # abandoned: 36 hours. qmail-queue gives up after 24.
 OSSIFIED: Final = 129600
+
+_FIELD_SIZE: Final = 128  # bytes in which the number of the process stands that gave the message
 
 
 class FileStore:
@@ -101,7 +104,28 @@ class FileStore:
         size, todo = self._message_size(number), layout.todo_path(number)
         with trouble(f"unable to open {todo}"):
             descriptor = files.open_to_read(self._path(todo))
-        return TodoFile(descriptor, todo, size)
+        try:
+            envelope = TodoFile(descriptor, todo, size)
+            self._check_origin(number, envelope)
+        except StoreFailure:
+            os.close(descriptor)
+            raise
+        return envelope
+
+    def _check_origin(self, number: int, envelope: TodoFile) -> None:
+        """Make sure that the envelope is not that of an earlier message with the number.
+
+        A power cut may bring it back while the new message is being written.
+        """
+        descriptor = self.open_message(number)
+        try:
+            with trouble(f"unable to read {layout.message_path(number)}"):
+                invoker = invoker_of(os.read(descriptor, _FIELD_SIZE))
+        finally:
+            os.close(descriptor)
+        if envelope.size == 0 or invoker not in (None, envelope.pid):
+            text = f"trouble reading {layout.todo_path(number)}"
+            raise DamagedMessage(text.encode(), b"it belongs to another message")
 
     def settle(
         self, number: int, reverse_path: bytes, birth: int, recipients: Iterable[Recipient]

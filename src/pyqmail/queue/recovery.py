@@ -148,10 +148,11 @@ class _Recovery:
         todo, intent = layout.todo_path(entry.number), layout.intent_path(entry.number)
         message = layout.message_path(entry.number)
         found = self._read(message, len(entry.message))
-        if found is None or _is_damaged(found, entry.message):
+        if found is None or _is_left_of(found, entry.message):
             return [self._path(name) for name in (todo, intent, message)]
         # Another message has the number, or had it before. Our recipients must not get that.
-        is_ours = self._read(todo, len(entry.envelope)) == entry.envelope
+        envelope = self._read(todo, len(entry.envelope))
+        is_ours = envelope is not None and _is_left_of(envelope, entry.envelope)
         return [self._path(todo)] if is_ours else []
 
     def _make(self, entries: Iterable[Entry]) -> list[int]:
@@ -206,7 +207,7 @@ class _Recovery:
         return f"{self._queue}/{name}"
 
 
-def _is_damaged(found: bytes, message: bytes) -> bool:
+def _is_left_of(found: bytes, message: bytes) -> bool:
     """Say whether `found` is what a power cut may leave of `message`: less, or zeros in it."""
     blocks = range(0, len(found), _SECTOR)
     return len(found) <= len(message) and all(
