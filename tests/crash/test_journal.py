@@ -33,7 +33,7 @@ from pyqmail.queue.intake import FileDraft, FileIntake
 from pyqmail.queue.journal import Journal
 from pyqmail.queue.outcome import QueueFailure
 from pyqmail.queue.recovery import recover
-from pyqmail.queue.store import Recipient
+from pyqmail.queue.store import Recipient, Settlement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -103,8 +103,15 @@ class Life:
         self._tell(self.promised_at(FOR_EVER))
 
     def settle(self, name: str, number: int) -> None:
-        recipient = Recipient("local", b"to-" + name.encode())
-        self._store.settle(number, name.encode(), 1000, [recipient])
+        self.settle_together((name, number))
+
+    def settle_together(self, *messages: tuple[str, int]) -> None:
+        settlements = [
+            Settlement(number, name.encode(), 1000, [Recipient("local", b"to-" + name.encode())])
+            for name, number in messages
+        ]
+        results = self._store.settle_all(settlements)
+        assert [list(positions) for positions in results] == [[0]] * len(messages)
 
     def finish(self, name: str, number: int) -> None:
         self.promised[name] = (self.promised[name][0], self.trace.mark())
@@ -197,6 +204,11 @@ def a_settled_one(life: Life) -> None:
     life.settle("a", 100)
 
 
+def two_that_are_settled_together(life: Life) -> None:
+    life.accept(("a", 100), ("b", 101))
+    life.settle_together(("a", 100), ("b", 101))
+
+
 def a_finished_one(life: Life) -> None:
     life.accept(("a", 100))
     life.finish("a", 100)
@@ -277,6 +289,7 @@ LIVES = [
     a_batch,
     a_batch_with_a_large_one,
     a_settled_one,
+    two_that_are_settled_together,
     a_finished_one,
     one_that_was_settled_and_finished,
     a_number_used_again,

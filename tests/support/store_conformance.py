@@ -19,6 +19,7 @@ from pyqmail.queue.store import (
     Recipient,
     Scheduled,
     Settled,
+    Settlement,
     Store,
     StoredRecipient,
     StoreFailure,
@@ -66,6 +67,43 @@ def addresses(store: Store, number: int) -> dict[str, list[tuple[bytes, bool]]]:
 
 
 class StoreConformance:
+    def test_what_is_settled_together_is_settled_as_if_alone(self, queue: Queue) -> None:
+        first, second = accept_one(queue), accept_one(queue)
+
+        results = queue[1].settle_all(
+            [
+                Settlement(first, b"sue@example.net", BIRTH, [LOCAL, REMOTE]),
+                Settlement(second, b"", BIRTH + 1, [REMOTE]),
+            ]
+        )
+
+        assert [list(positions) for positions in results] == [[0, 0], [0]]
+        assert addresses(queue[1], first) == {
+            "local": [(LOCAL.address, False)],
+            "remote": [(REMOTE.address, False)],
+        }
+        assert addresses(queue[1], second) == {"local": [], "remote": [(REMOTE.address, False)]}
+        assert queue[1].read_settled(second).birth == BIRTH + 1
+        assert list(queue[1].new_messages()) == []
+
+    def test_one_that_cannot_be_settled_keeps_no_other_from_it(self, queue: Queue) -> None:
+        numbers = [accept_one(queue) for _ in range(3)]
+        queue[1].settle(numbers[1], b"sue@example.net", BIRTH, [LOCAL])  # it is not new any more
+        settlements = [Settlement(number, b"", BIRTH, [REMOTE]) for number in numbers]
+
+        results = queue[1].settle_all(settlements)
+
+        assert [isinstance(result, StoreFailure) for result in results] == [False, True, False]
+        assert queue[1].read_settled(numbers[1]).reverse_path == b"sue@example.net"
+        assert list(queue[1].new_messages()) == []
+
+    def test_more_are_settled_together_than_files_can_be_open(self, queue: Queue) -> None:
+        numbers = [accept_one(queue) for _ in range(150)]
+
+        results = queue[1].settle_all([Settlement(n, b"", BIRTH, [REMOTE]) for n in numbers])
+
+        assert [list(positions) for positions in results] == [[0]] * 150
+
     def test_wishes_are_kept_as_long_as_the_message(self, queue: Queue) -> None:
         wishes = [b"RET=HDRS ", b"NOTIFY=NEVER TO=joe@example.org"]
         number = accept_one(queue, additions=wishes)

@@ -107,6 +107,41 @@ def test_a_damaged_recipient_is_not_passed_over(home: str, queue: Queue, rest: b
             next(recipients)
 
 
+def test_an_envelope_of_another_message_is_damaged(home: str, queue: Queue) -> None:
+    # A power cut brought it back while a new message with the number was being written.
+    put(
+        home,
+        "mess/5/28",
+        b"Received: (qmail 3 invoked by uid 1); 1 Jan 2026 00:00:00 -0000\n\nhi\n",
+    )
+    put(home, "todo/28", b"u1\0p2\0Fa\0Tb\0")
+
+    with pytest.raises(DamagedMessage) as damage:
+        queue[1].open_envelope(28)
+
+    assert damage.value.text == b"trouble reading todo/28"
+    assert damage.value.reason == b"it belongs to another message"
+
+
+def test_an_envelope_whose_message_was_not_written_is_damaged(home: str, queue: Queue) -> None:
+    put(home, "mess/5/28", b"")
+    put(home, "todo/28", b"u1\0p2\0Fa\0Tb\0")
+
+    with pytest.raises(DamagedMessage):
+        queue[1].open_envelope(28)
+
+
+def test_a_damaged_envelope_leaves_nothing_open(home: str, queue: Queue) -> None:
+    put(home, "mess/5/28", b"message")
+    put(home, "todo/28", b"u1\0")
+    before = os.listdir("/proc/self/fd")
+
+    with pytest.raises(DamagedMessage):
+        queue[1].open_envelope(28)
+
+    assert os.listdir("/proc/self/fd") == before
+
+
 def test_an_envelope_without_message_is_damaged(home: str, queue: Queue) -> None:
     put(home, "todo/28", b"u1\0p2\0Fa\0")
 

@@ -70,7 +70,7 @@ def test_a_file_system_is_synced(tmp_path: Path) -> None:
     with recorded() as calls:
         file_system.sync()
     file_system.close()
-    assert [name for name, *_ in calls] == ["sync_file_system"]
+    assert [name for name, *_ in calls] == ["sync_file_system", "sync"], "and the cache flushed"
 
 
 def test_an_error_of_the_system_is_raised() -> None:
