@@ -261,3 +261,21 @@ def test_a_queue_of_the_original_is_taken_over(home: SendHome) -> None:
     ((_, job),) = home.jobs(1)
     assert job.forward_path == b"b@here.example"
     assert job.reverse_path == b"sue-b=here.example@far.example"
+
+
+def test_it_waits_until_messages_are_recovered_after_a_boot(home: SendHome) -> None:
+    use = f"{home.path}/queue/journal/use"
+    with open(use, "wb") as file:
+        file.write(b"another-boot 00000000000000000001\n")
+    number = home.inject(b"a@here.example")
+    home.launch()
+    home.greet()
+    home.wait_until_logged(
+        rb"^alert: waiting until qmail-queued has recovered messages from queue/journal$"
+    )
+    assert b"status: " not in home.log()
+
+    os.unlink(use)
+
+    home.wait_until_logged(rb"^status: ")
+    home.wait_until_logged(b"^new msg %d$" % number)

@@ -167,7 +167,7 @@ def test_trouble_in_the_middle_of_a_list_is_no_damage(queued: Queue) -> None:
         (b"rubbish\0", b"unknown record type in todo/%d"),
         (b"", b"trouble reading todo/%d"),
         (b"u1\0p1\0Fs@far", b"trouble reading todo/%d"),
-        (b"u1\0p1\0Fs@far\0Ta@here\0Da@here\0", b"unknown record type in todo/%d"),
+        (b"u1\0p20345\0Fs@far\0Ta@here\0Da@here\0", b"unknown record type in todo/%d"),
     ],
 )
 def test_a_damaged_envelope_is_damage(queued: Queue, data: bytes, text: bytes) -> None:
