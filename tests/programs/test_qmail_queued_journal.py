@@ -15,6 +15,7 @@ from tests.support.running_queue import (
     answers_at,
     private_home,
     queued,
+    run_queue,
     start_queued,
     wait_until,
 )
@@ -177,6 +178,20 @@ def test_after_a_boot_what_the_disk_has_lost_is_made_again(home: str, folder: st
 
 def line_of(message: bytes) -> bytes:
     return message.split(b"\n")[1]
+
+
+def test_nobody_writes_into_the_queue_himself_before_it_is_mended(home: str, folder: str) -> None:
+    with open(f"{home}/queue/journal/use", "wb") as file:
+        file.write(b"another-boot 00000000000000000000\n")
+    letter = b"hello\n", b"Fa@b\0Tc@d\0\0"
+
+    refused = run_queue(folder, home, *letter).returncode
+    in_queue = files_in(home)
+    recovered(home, folder)
+    accepted = run_queue(folder, home, *letter).returncode
+
+    assert (refused, accepted) == (62, 0)
+    assert in_queue == {}
 
 
 def test_a_journal_that_cannot_be_recovered_stops_it_with_the_reason(

@@ -6,7 +6,7 @@ import os
 
 from pyqmail.control.roles import roles_of
 from pyqmail.queue.envelope_file import EnvelopeParser
-from pyqmail.queue.intake import FileIntake
+from pyqmail.queue.intake import own_intake
 from pyqmail.queue.outcome import QueueFailure
 from pyqmail.queue.submission import UMASK
 
@@ -19,11 +19,12 @@ class Direct:
     """One message written into the queue's files by this process."""
 
     def __init__(self, home: str) -> None:
+        """Raise QueueFailure where the queue must be mended first."""
         self._failure: QueueFailure | None = None
         self._parser = EnvelopeParser()
         self._mask = os.umask(UMASK)
         os.umask(self._mask)
-        self._intake = FileIntake(home, roles_of(home))
+        self._intake = own_intake(home, roles_of(home))
         self._draft = self._intake.begin(os.getuid(), os.getpid())
 
     def write(self, data: bytes) -> None:

@@ -26,6 +26,7 @@ import time
 from pyqmail.message.trace import received_line
 from pyqmail.queue import layout, outcome, trigger
 from pyqmail.queue.envelope_file import encode_origin
+from pyqmail.queue.journal_use import awaits_recovery
 from pyqmail.queue.outcome import QueueFailure
 from pyqmail.system import files
 
@@ -357,6 +358,20 @@ class FileIntake:
             for draft in linked:
                 failures[draft] = QueueFailure(outcome.NO_TODO_FILE)
                 failures[draft].__cause__ = error
+
+
+def own_intake(home: str, roles: Roles) -> FileIntake:
+    """Return the way in for one who writes himself, beside qmail-queued or without it.
+
+    Raises QueueFailure where that must be started first: what it mends must meet no half message.
+    """
+    try:
+        must_wait = awaits_recovery(layout.queue_directory(home))
+    except OSError:
+        must_wait = False  # he will hear why he cannot write
+    if must_wait:
+        raise QueueFailure(outcome.NO_QUEUE)
+    return FileIntake(home, roles)
 
 
 def _step(

@@ -8,10 +8,13 @@ the kernel has forgotten nothing: the files are as they were left, whether they 
 from __future__ import annotations
 
 import os
-from typing import Final
 
 from pyqmail.queue import layout
 from pyqmail.system import files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 _NAME: Final = "use"
 _DIGITS: Final = 20  # of the number of a frame

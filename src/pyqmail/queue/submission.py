@@ -12,7 +12,7 @@ from pyqmail.control.roles import roles_of
 from pyqmail.queue import layout, outcome
 from pyqmail.queue.envelope_file import EnvelopeParser
 from pyqmail.queue.frames import DESCRIPTORS, FrameReader, encode_frame, parse_result, socket_path
-from pyqmail.queue.intake import FileIntake
+from pyqmail.queue.intake import own_intake
 from pyqmail.queue.outcome import QueueFailure
 from pyqmail.system import alarms, files
 from pyqmail.system.accounts import drop_to
@@ -82,9 +82,10 @@ def directly(home: str, message: int, envelope: int) -> int:
     alarms.ignore_interruptions()
     try:
         roles = _enter(home)
-        draft = FileIntake(home, roles).begin(uid, os.getpid())
+        intake = own_intake(home, roles)
+        draft = intake.begin(uid, os.getpid())
         _fill(draft, message, envelope)
-        (failure,) = FileIntake(home, roles).accept([draft])
+        (failure,) = intake.accept([draft])
     except QueueFailure as failed:
         failure = failed
     except MemoryError:
