@@ -206,6 +206,6 @@ def test_a_journal_that_cannot_be_recovered_stops_it_with_the_reason(
 
     assert process.returncode == 111
     assert complaints == (
-        b"qmail-queued: fatal: unable to recover messages from %b/queue/journal: is a directory\n"
+        b"qmail-queued: fatal: unable to recover messages from %b/queue/journal: Is a directory\n"
         % home.encode()
     )

@@ -66,8 +66,12 @@ def test_more_clients_than_descriptors_harm_nobody(home: str, launchers: str) ->
         for client in clients:
             client.close()
 
-    wait_until(lambda: files_in(home) == {})
-    assert run_queue(launchers, home, LARGE, GOOD).returncode == 0
+    codes = []
+    # It has to hear first that they have hung up.
+    wait_until(
+        lambda: codes.append(run_queue(launchers, home, LARGE, GOOD).returncode) or 0 in codes
+    )
+    assert set(codes) <= {0} | TEMPORARY
     assert len(files_in(home)) == 3
 
 

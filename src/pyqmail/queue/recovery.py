@@ -26,7 +26,6 @@ from pyqmail.queue import journal, journal_use, layout
 from pyqmail.queue.intake import FileDraft, FileIntake
 from pyqmail.queue.outcome import NO_MESSAGE_FILE, QueueFailure
 from pyqmail.system import files
-from pyqmail.system.errnos import error_text
 from pyqmail.system.file_system import FileSystem
 
 if TYPE_CHECKING:
@@ -57,7 +56,8 @@ def recover(
             _recover(queue, FileIntake(home, roles, sync_all), complain)
     except (OSError, QueueFailure) as error:
         cause = error.__cause__ if isinstance(error, QueueFailure) else error
-        text = error_text(cause).decode() if isinstance(cause, OSError) else str(error)
+        # A file system that the power cut has damaged has errors that error_text() does not know.
+        text = cause.strerror if isinstance(cause, OSError) else str(error)
         folder = layout.journal_directory(queue)
         raise TransientFailure(
             os.fsencode(f"unable to recover messages from {folder}: {text}")
