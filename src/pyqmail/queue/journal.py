@@ -107,7 +107,7 @@ class Journal:
             self._changed.notify()
 
     def _room_for(self, size: int) -> Segment | None:
-        if self._current is None or self._failed:
+        if self._current is None or self._failed or self._ending:
             return None
         if not self._current.has_room(size):
             self._turn()

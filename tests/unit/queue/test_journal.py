@@ -446,3 +446,13 @@ def test_a_journal_that_cannot_be_made_is_told_once(
     assert os.listdir(f"{queue}/journal") == []
     assert len(complaints) == 1
     assert "out of disk space" in complaints[0]
+
+
+def test_nothing_is_appended_after_the_end(journal: Journal, queue: str) -> None:
+    # What keeps it may have emptied it, and said that nobody need look into it.
+    publish(journal)
+    journal.end()
+
+    assert not journal.append(ONE)
+
+    assert list(read_frames(queue)) == [1]
