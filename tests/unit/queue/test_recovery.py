@@ -336,6 +336,14 @@ def test_an_old_queue_gets_the_folder(scene: Scene) -> None:
     assert os.stat(f"{scene.home}/queue/journal").st_mode & 0o777 == 0o750
 
 
+def test_the_name_of_the_folder_survives_before_anything_is_in_it(scene: Scene) -> None:
+    # The process that made it may have died before it could sync that.
+    with recorded() as calls:
+        scene.recover()
+
+    assert ("sync_directory", f"{scene.home}/queue") in calls
+
+
 def test_where_the_kernel_remembers_nothing_is_made_again(scene: Scene) -> None:
     scene.journal(ENTRY)
 
