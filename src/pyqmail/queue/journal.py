@@ -97,6 +97,9 @@ class Journal:
             self._give_up("write the journal", error)
             self.published()
             return False
+        except MemoryError:  # before anything was written
+            self.published()
+            return False
         return True
 
     def published(self) -> None:

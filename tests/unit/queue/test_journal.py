@@ -456,3 +456,20 @@ def test_nothing_is_appended_after_the_end(journal: Journal, queue: str) -> None
     assert not journal.append(ONE)
 
     assert list(read_frames(queue)) == [1]
+
+
+def test_without_memory_for_a_frame_its_files_are_synced_and_no_checkpoint_waits(
+    journal: Journal, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(journal)
+
+    def fail(*_arguments: object) -> bytes:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pyqmail.queue.journal_file.encode_frame", fail)
+        assert not journal.append(ONE)
+
+    journal.checkpoint()  # would wait for ever
+    publish(journal)
+    assert list(read_frames(queue)) == [3]
