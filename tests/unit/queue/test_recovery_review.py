@@ -132,3 +132,17 @@ def test_after_a_failed_sync_the_same_files_are_not_trusted(scene: Scene, who: s
         scene.recover()
 
     assert [call for call, *_ in calls if call == "create"], "the message is written once more"
+
+
+@pytest.mark.xfail(reason="what a failed recovery has made is made again", strict=True)
+@pytest.mark.parametrize("call", ["write_at", "sync_file_system"])
+def test_recoveries_that_fail_do_not_make_more_and_more_copies(scene: Scene, call: str) -> None:
+    # A bad block in a segment, and supervise, that starts qmail-queued again each second.
+    scene.reboots = True
+    scene.journal(ENTRY)
+
+    for _ in range(5):
+        with failing(errno.EIO, 0, on=call):
+            assert not scene.recovers()
+
+    assert len(scene.queued()) <= 2
