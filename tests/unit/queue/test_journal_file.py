@@ -143,6 +143,16 @@ def test_a_file_cut_at_any_block_says_what_is_before(path: str, segment: Segment
         assert list(counts) == list(range(1, min(blocks, 4)))
 
 
+@pytest.mark.parametrize("length", [1, 11, 12, 31, 32, 100, BLOCK - 1])
+def test_a_file_cut_within_a_block_says_what_is_before(
+    path: str, segment: Segment, length: int
+) -> None:
+    segment.append(1, [ONE])
+    segment.append(2, [LONG])
+
+    assert dict(parse_segment(files.read_all(path)[: 2 * BLOCK + length])) == {1: [ONE]}
+
+
 @pytest.mark.parametrize("length", [0, 1, 19, BLOCK - 1])
 def test_what_is_shorter_than_a_block_holds_nothing(
     path: str, segment: Segment, length: int
