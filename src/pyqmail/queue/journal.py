@@ -97,6 +97,9 @@ class Journal:
             self._give_up("write the journal", error)
             self.published()
             return False
+        except MemoryError:  # before anything was written
+            self.published()
+            return False
         return True
 
     def published(self) -> None:
@@ -107,7 +110,7 @@ class Journal:
             self._changed.notify()
 
     def _room_for(self, size: int) -> Segment | None:
-        if self._current is None or self._failed:
+        if self._current is None or self._failed or self._ending:
             return None
         if not self._current.has_room(size):
             self._turn()

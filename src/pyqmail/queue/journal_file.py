@@ -76,7 +76,7 @@ def parse_segment(data: bytes) -> Iterator[tuple[int, list[Entry]]]:
     """
     generation = _generation(data)
     position = BLOCK
-    while generation != NO_GENERATION and position < len(data):
+    while generation != NO_GENERATION and position + BLOCK <= len(data):
         frame = _frame_at(data, position, generation)
         if frame is None:
             position += BLOCK

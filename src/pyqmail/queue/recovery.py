@@ -69,6 +69,7 @@ def _make_folder(queue: str) -> None:
     name, _, mode = layout.JOURNAL_ENTRY
     if not os.path.isdir(f"{queue}/{name}"):
         files.make_directory(f"{queue}/{name}", mode)
+    files.sync_directory(queue)  # who made it may have died before that
 
 
 def _recover(queue: str, intake: FileIntake, complain: Callable[[str], None]) -> None:
