@@ -46,13 +46,22 @@ class Journal:
     One thread calls `append()` and `published()`; `keep()` runs in another.
     """
 
-    def __init__(self, queue: str, complain: Callable[[str], None]) -> None:
-        """Raise OSError where one call cannot be trusted to make all files survive."""
+    def __init__(
+        self,
+        queue: str,
+        complain: Callable[[str], None],
+        on_trouble: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Raise OSError where one call cannot be trusted to make all files survive.
+
+        `on_trouble` is called in the keeper's thread when a checkpoint has failed.
+        """
         folders = [layout.journal_directory(queue), f"{queue}/pid", f"{queue}/intd"]
         # A message is renamed from pid/ into mess/, and linked from intd/ into todo/.
         self._file_system = FileSystem(folders)
         self._queue = queue
         self._complain = complain
+        self._on_trouble = on_trouble
         self._changed = threading.Condition()
         self._seen = 0
         self._sequence = 0
@@ -63,6 +72,7 @@ class Journal:
         self._full: Segment | None = None  # waits for its checkpoint
         self._ending = False
         self._failed = False
+        self.needs_recovery = False
 
     # For the threads that take messages in.
 
@@ -90,9 +100,9 @@ class Journal:
                 self._changed.notify()
             self._sequence += 1
         try:
-            segment.append(self._sequence, entries)
             if self._use is not None:
                 self._use.note(self._sequence)
+            segment.append(self._sequence, entries)
         except OSError as error:
             self._give_up("write the journal", error)
             self.published()
@@ -110,7 +120,7 @@ class Journal:
             self._changed.notify()
 
     def _room_for(self, size: int) -> Segment | None:
-        if self._current is None or self._failed or self._ending:
+        if self._current is None or self._failed or self._ending or not self._current.fits(size):
             return None
         if not self._current.has_room(size):
             self._turn()
@@ -134,16 +144,23 @@ class Journal:
     def keep(self) -> None:
         """Make the segments when they are worth it, and checkpoints, until `end()`.
 
-        On return the journal is empty, but for what a failing disk keeps; that goes on counting.
+        On return the journal is empty, unless it `needs_recovery` by the next start.
         """
         try:
-            if self._is_worth_making():
-                self.make()
-                while self._checkpoint_is_due():
-                    self.checkpoint()
-                self.empty()
+            if not self._is_worth_making():
+                return
+            self.make()
         except OSError as error:
-            self._give_up("keep the journal", error)
+            self._give_up("make a journal", error)
+            return
+        try:
+            while self._checkpoint_is_due():
+                self.checkpoint()
+            self.empty()
+        except OSError as error:
+            self._give_up("make messages survive", error)
+            self.needs_recovery = True
+            self._on_trouble()
 
     def _is_worth_making(self) -> bool:
         with self._changed:
@@ -186,7 +203,11 @@ class Journal:
             if segment is None:
                 return
             self._changed.wait_for(lambda: not segment.unpublished)
-        self._file_system.sync()
+        try:
+            self._file_system.sync()
+        except OSError:
+            journal_use.doubt(self._queue)
+            raise
         segment.clear()
         with self._changed:
             self._full = None
@@ -233,6 +254,8 @@ def discard(queue: str) -> None:
             segment = Segment(path)
             try:
                 segment.clear()
+            except OSError:
+                files.unlink(path)  # a block of it is bad; it must not be recovered for ever
             finally:
                 segment.close()
     journal_use.forget(queue)

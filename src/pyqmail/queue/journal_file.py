@@ -133,6 +133,10 @@ class Segment:
         self.unpublished = False  # messages of the last frame may have no names in todo/ yet
         self.since: float | None = None  # when the first frame came, by a clock of the user's
 
+    def fits(self, size: int) -> bool:
+        """Say whether a frame of `size` bytes could be appended if it were empty."""
+        return BLOCK + size <= self.size
+
     def has_room(self, size: int) -> bool:
         """Say whether a frame of `size` bytes can be appended."""
         return self._end + size <= self.size

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _NAME: Final = "use"
 _DIGITS: Final = 20  # of the number of a frame
+_DOUBT: Final = b"doubt"  # in the place of a boot
 _BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"  # random(4)
 
 
@@ -34,7 +35,26 @@ def awaits_recovery(queue: str) -> bool:
 
 def kernel_remembers(queue: str, last: int) -> bool:
     """Say whether files are as they were left; `last` is the number of the last frame, or 0."""
-    return _read(queue) == (boot_id(), last)
+    used = _read(queue)
+    return used is not None and used[0] == boot_id() and used[1] >= last
+
+
+def is_in_doubt(queue: str) -> bool:
+    """Say whether the kernel may believe files written that are not."""
+    used = _read(queue)
+    return used is not None and used[0] == _DOUBT
+
+
+def doubt(queue: str) -> None:
+    """Have the next recovery believe no file, since a sync has failed.
+
+    The kernel forgets what it could not write, and reads as if it were there.
+    """
+    text = b"%b %0*d\n" % (_DOUBT, _DIGITS, 0)
+    try:  # noqa: SIM105  contextlib costs start-up time
+        files.replace_durably(_path(queue), text, layout.FILE_MODE)
+    except OSError:
+        pass  # a disk that takes nothing will not take the next recovery either
 
 
 def boot_id() -> bytes:
@@ -62,7 +82,7 @@ class Use:
         self._position = len(boot) + 1
 
     def note(self, sequence: int) -> None:
-        """Name the last frame; the kernel may write that when it likes."""
+        """Name the frame that is appended next; the kernel may write that when it likes."""
         files.write_at(self._descriptor, b"%0*d" % (_DIGITS, sequence), self._position)
 
     def close(self) -> None:

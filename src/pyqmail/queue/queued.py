@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.control.roles import roles_of
-from pyqmail.errors import TransientFailure
+from pyqmail.errors import SUCCESS, TRANSIENT, TransientFailure
 from pyqmail.queue import layout
 from pyqmail.queue.committer import Committer
 from pyqmail.queue.connection import Connection
@@ -207,12 +207,13 @@ def run_queued(home: str) -> int:
         listener.close()
         files.discard(socket_path(home))
         os.close(lock)
-    return 0
+    # The next start must make again what a failed checkpoint may have lost.
+    return TRANSIENT if journal is not None and journal.needs_recovery else SUCCESS
 
 
 def _journal(queue: str) -> Journal | None:
     try:
-        return Journal(queue, complain)
+        return Journal(queue, complain, lambda: os.kill(os.getpid(), signal.SIGTERM))
     except OSError:
         return None  # where one call cannot make all files survive, each message is synced
 

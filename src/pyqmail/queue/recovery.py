@@ -22,6 +22,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from pyqmail.errors import TransientFailure
+from pyqmail.message.trace import invoker_of
 from pyqmail.queue import journal, journal_use, layout
 from pyqmail.queue.intake import FileDraft, FileIntake
 from pyqmail.queue.outcome import NO_MESSAGE_FILE, QueueFailure
@@ -29,7 +30,7 @@ from pyqmail.system import files
 from pyqmail.system.file_system import FileSystem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Iterable
 
     from pyqmail.control.roles import Roles
     from pyqmail.queue.intake import SyncAll
@@ -74,12 +75,28 @@ def _make_folder(queue: str) -> None:
 
 def _recover(queue: str, intake: FileIntake, complain: Callable[[str], None]) -> None:
     frames = journal.read_frames(queue)
-    entries = {entry.number: entry for frame in frames.values() for entry in frame}
-    if not journal_use.kernel_remembers(queue, max(frames, default=0)):
-        made = _Recovery(queue, intake).restore(entries.values())
-        complain(f"recovered: {len(entries)} messages in the journal, {made} made again as files")
-    _sync(queue, entries)
+    entries = _by_number(frames.values())
+    recovery = _Recovery(queue, intake, entries)
+    remembers = journal_use.kernel_remembers(queue, max(frames, default=0))
+    try:
+        if not remembers:
+            recovery.restore(trusts_files=not journal_use.is_in_doubt(queue))
+        _sync(queue, entries)
+    except (OSError, QueueFailure):
+        recovery.take_back()  # else each of many tries would leave another copy
+        raise
+    if not remembers:
+        text = f"{len(entries)} messages in the journal, {recovery.made} made again as files"
+        complain(f"recovered: {text}")
     journal.discard(queue)
+
+
+def _by_number(frames: Iterable[Iterable[Entry]]) -> dict[int, list[Entry]]:
+    """Return all entries of each number, the last at the end."""
+    found: dict[int, list[Entry]] = {}
+    for entry in itertools.chain.from_iterable(frames):
+        found.setdefault(entry.number, []).append(entry)
+    return found
 
 
 def _sync(queue: str, numbers: Iterable[int]) -> None:
@@ -88,14 +105,20 @@ def _sync(queue: str, numbers: Iterable[int]) -> None:
     try:
         whole = FileSystem([*directories, layout.journal_directory(queue)])
     except OSError:  # it was moved to a file system that has no journal
-        _sync_each(queue, numbers)
-        directories += [f"{queue}/mess/{part}" for part in range(layout.SPLIT)]
-        files.sync_all([], directories)
-        return
+        whole = None
     try:
-        whole.sync()
+        if whole is not None:
+            whole.sync()
+        else:
+            _sync_each(queue, numbers)
+            directories += [f"{queue}/mess/{part}" for part in range(layout.SPLIT)]
+            files.sync_all([], directories)
+    except OSError:
+        journal_use.doubt(queue)
+        raise
     finally:
-        whole.close()
+        if whole is not None:
+            whole.close()
 
 
 def _sync_each(queue: str, numbers: Iterable[int]) -> None:
@@ -110,24 +133,36 @@ def _sync_each(queue: str, numbers: Iterable[int]) -> None:
 
 
 class _Recovery:
-    def __init__(self, queue: str, intake: FileIntake) -> None:
+    def __init__(self, queue: str, intake: FileIntake, entries: dict[int, list[Entry]]) -> None:
         self._queue = queue
         self._intake = intake
+        self._entries = entries
         self._taken: list[str] = []  # files in pid/ whose numbers others have
+        self._numbers: list[int] = []  # new ones
+        self.made = 0
 
-    def restore(self, entries: Collection[Entry]) -> int:
-        """Have every message in the queue; return how many had to be made."""
+    def restore(self, *, trusts_files: bool) -> None:
+        """Have every message in the queue."""
         # All are looked at before any is made: a new one may get the number of another.
-        lost = [entry for entry in entries if not self._is_whole(entry)]
+        last = [entries[-1] for entries in self._entries.values()]
+        whole = {entry.number for entry in last if trusts_files and self._is_whole(entry)}
+        lost = [entry for entry in last if entry.number not in whole]
         remains = {entry.number: self._remains(entry) for entry in lost}
-        made = sum([self._complete(entry) for entry in entries if entry.number not in remains])
+        self.made = len(lost) + sum(self._complete(e) for e in last if e.number in whole)
         rest = iter(lost)
         while batch := list(itertools.islice(rest, _BATCH)):
-            for number in self._make(batch):
-                remains.pop(number, None)  # it has taken the place
+            self._make(batch)
+        for number in self._numbers:
+            remains.pop(number, None)  # it has taken the place
         for path in itertools.chain.from_iterable(remains.values()):
             files.discard(path)
-        return made + len(lost)
+
+    def take_back(self) -> None:
+        """Remove what was made; all of it is in the journal."""
+        for number in self._numbers:
+            for place in (layout.todo_path, layout.intent_path, layout.message_path):
+                with suppress(OSError):
+                    files.discard(self._path(place(number)))
 
     def _is_whole(self, entry: Entry) -> bool:
         found = self._read(layout.message_path(entry.number), len(entry.message))
@@ -148,23 +183,29 @@ class _Recovery:
         """Return what is left of a message that is not whole, in the order of removal."""
         todo, intent = layout.todo_path(entry.number), layout.intent_path(entry.number)
         message = layout.message_path(entry.number)
-        found = self._read(message, len(entry.message))
-        if found is None or _is_left_of(found, entry.message):
+        owners = self._entries[entry.number]
+        found = self._read(message, max(len(owner.message) for owner in owners))
+        if found is None or any(_is_part_of(found, owner.message) for owner in owners):
             return [self._path(name) for name in (todo, intent, message)]
-        # Another message has the number, or had it before. Our recipients must not get that.
+        # Another message has the number, or had it before, or the files are in doubt.
         envelope = self._read(todo, len(entry.envelope))
-        is_ours = envelope is not None and _is_left_of(envelope, entry.envelope)
-        return [self._path(todo)] if is_ours else []
+        is_ours = envelope is not None and (
+            envelope == entry.envelope or _is_part_of(envelope, entry.envelope)
+        )
+        is_its_own = invoker_of(found) == invoker_of(entry.message)
+        return [self._path(todo)] if is_ours and not is_its_own else []
 
-    def _make(self, entries: Iterable[Entry]) -> list[int]:
-        """Accept messages under new numbers, durably; return these."""
+    def _make(self, entries: Iterable[Entry]) -> None:
+        """Accept messages under new numbers, durably."""
         drafts: list[FileDraft] = []
         try:
             for entry in entries:
                 drafts.append(self._draft(entry))  # noqa: PERF401  one may fail
-            for failure in self._intake.accept(drafts):
-                if failure is not None:
-                    raise failure
+            results = self._intake.accept(drafts)
+            made = zip(drafts, results, strict=True)
+            self._numbers += [draft.number for draft, failure in made if failure is None]
+            for failure in filter(None, results):
+                raise failure
         except (OSError, QueueFailure):
             for draft in drafts:
                 draft.abandon()
@@ -172,7 +213,6 @@ class _Recovery:
         finally:
             while self._taken:
                 files.discard(self._taken.pop())
-        return [draft.number for draft in drafts]
 
     def _draft(self, entry: Entry) -> FileDraft:
         """Write the files of a message under a number that nobody has."""
@@ -208,11 +248,15 @@ class _Recovery:
         return f"{self._queue}/{name}"
 
 
-def _is_left_of(found: bytes, message: bytes) -> bool:
+def _is_part_of(found: bytes, message: bytes) -> bool:
     """Say whether `found` is what a power cut may leave of `message`: less, or zeros in it."""
     blocks = range(0, len(found), _SECTOR)
-    return len(found) <= len(message) and all(
-        not found[start : start + _SECTOR].strip(b"\0")
-        or message.startswith(found[start : start + _SECTOR], start)
-        for start in blocks
+    return (
+        found != message
+        and len(found) <= len(message)
+        and all(
+            not found[start : start + _SECTOR].strip(b"\0")
+            or message.startswith(found[start : start + _SECTOR], start)
+            for start in blocks
+        )
     )

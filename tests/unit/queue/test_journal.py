@@ -192,11 +192,10 @@ def test_a_segment_is_cleared_only_after_all_files_survive(journal: Journal, que
 
     assert [call for call, *_ in calls] == [
         "sync_file_system",
-        "sync_directory",
+        "sync",
         "write_at",
         "sync_contents",
     ]
-    assert calls[1] == ("sync_directory", f"{queue}/todo")
     assert read_frames(queue) == {}
 
 
@@ -411,7 +410,7 @@ def test_the_thread_makes_room_when_a_segment_is_full(
     assert counted == [4]
 
 
-@pytest.mark.parametrize("call", ["sync_file_system", "sync_directory", "write_at"])
+@pytest.mark.parametrize("call", ["sync_file_system", "sync", "write_at"])
 def test_a_failing_checkpoint_ends_the_thread_and_everything_counts(
     unmade: Journal,
     queue: str,
@@ -431,6 +430,8 @@ def test_a_failing_checkpoint_ends_the_thread_and_everything_counts(
     assert not unmade.append(ONE)
     assert list(read_frames(queue)) == [1, 2, 3, 4]
     assert journal_use.is_used(queue)
+    assert journal_use.is_in_doubt(queue) == (call != "write_at")
+    assert unmade.needs_recovery
     assert len(complaints) == 1
 
 

@@ -62,7 +62,28 @@ def test_the_last_frame_is_known_and_not_synced(queue: str) -> None:
     use.close()
     assert [call for call, *_ in calls] == ["write_at", "write_at"]
     assert journal_use.kernel_remembers(queue, 2**63)
-    assert not journal_use.kernel_remembers(queue, 9)
+    assert journal_use.kernel_remembers(queue, 9), "the next one was noted and not appended"
+    assert not journal_use.kernel_remembers(queue, 2**63 + 1)
+
+
+def test_after_a_failed_sync_everybody_waits_for_a_recovery(queue: str) -> None:
+    Use(queue).close()
+
+    journal_use.doubt(queue)
+
+    assert journal_use.is_in_doubt(queue)
+    assert journal_use.awaits_recovery(queue)
+    assert not journal_use.kernel_remembers(queue, 0)
+
+
+def test_a_disk_that_takes_no_doubt_is_no_error(queue: str) -> None:
+    Use(queue).close()
+
+    with failing(errno.EIO, 0):
+        journal_use.doubt(queue)
+
+    assert journal_use.is_used(queue)
+    assert not journal_use.is_in_doubt(queue)
 
 
 def test_another_boot_remembers_nothing(queue: str, monkeypatch: pytest.MonkeyPatch) -> None:
