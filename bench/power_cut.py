@@ -57,29 +57,46 @@ def main() -> None:
         return
     print(f"{arguments.cuts} cuts in {arguments.seconds:.0f} s, seed {arguments.seed}")
     for kind in arguments.kind or KINDS:
-        with tempfile.TemporaryDirectory(prefix="power.") as top:
-            os.chmod(top, 0o755)
-            drill(kind, Path(top), arguments)
+        for delivers in (True, False):
+            with tempfile.TemporaryDirectory(prefix="power.") as top:
+                os.chmod(top, 0o755)
+                drill(kind, Path(top), arguments, delivers=delivers)
 
 
-def drill(kind: str, top: Path, arguments: argparse.Namespace) -> None:
-    """Let a home work, take copies of its disk, and look at each."""
+def drill(kind: str, top: Path, arguments: argparse.Namespace, *, delivers: bool) -> None:
+    """Let a home work, or its qmail-queued alone, take copies of its disk, and look at each."""
     shelf = make_file_system(["mkfs.xfs", "-q", "-f", "-m", "reflink=1"], top / "shelf", 8 << 30)
     with mounted(shelf, top / "copies"), ExitStack() as stack:
         disk = make_file_system(KINDS[kind], top / "copies/disk", DISK_SIZE)
         place = top / "place"
         with mounted(disk, place):
             home = stack.enter_context(PrivateHome(*USERS, folder=str(place / "home")))
-            home.start()
-            cuts = work_and_cut(home, disk, arguments)
-            home.stop()
-        print(f"{kind}: {len(cuts[-1].told)} messages accepted before the last cut")
+            with at_work(home, delivers=delivers):
+                cuts = work_and_cut(home, disk, arguments)
+        print(f"{kind}, {'delivering' if delivers else 'accepting only'}")
         print(f"{'accepted':>10}{'missing':>9}{'twice':>7}{'made again':>12}")
         for cut in cuts:
             if kind in REPAIR:  # as the machine does before it mounts such a disk
                 subprocess.run([*REPAIR[kind], cut.disk], check=False, stdout=subprocess.DEVNULL)
             with mounted(cut.disk, place):
                 look_at(home, cut)
+
+
+@contextmanager
+def at_work(home: PrivateHome, *, delivers: bool) -> Iterator[None]:
+    """Have all of the home run, or qmail-queued alone."""
+    if delivers:
+        home.start()
+        yield
+        home.stop()
+        return
+    queued = subprocess.Popen([f"{home.path}/bin/qmail-queued"], **home.options())
+    try:
+        home.wait(lambda: os.path.exists(f"{home.path}/run/queue.sock"), "nobody listens")
+        yield
+    finally:
+        queued.terminate()
+        queued.wait()
 
 
 class Cut(NamedTuple):
