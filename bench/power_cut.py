@@ -74,7 +74,7 @@ def drill(kind: str, top: Path, arguments: argparse.Namespace, *, delivers: bool
             with at_work(home, delivers=delivers):
                 cuts = work_and_cut(home, disk, arguments)
         print(f"{kind}, {'delivering' if delivers else 'accepting only'}")
-        print(f"{'accepted':>10}{'missing':>9}{'twice':>7}{'made again':>12}")
+        print(f"{'accepted':>10}{'missing':>9}{'twice':>7}{'made again':>12}{'set aside':>11}")
         for cut in cuts:
             if kind in REPAIR:  # as the machine does before it mounts such a disk
                 subprocess.run([*REPAIR[kind], cut.disk], check=False, stdout=subprocess.DEVNULL)
@@ -165,7 +165,7 @@ def look_at(home: PrivateHome, cut: Cut) -> None:
     written = len(home.log())
     try:
         home.start()
-        home.wait(lambda: not pending(home), "the queue did not become empty", PATIENCE)
+        home.wait(lambda: not pending(home, written), "the queue did not become empty", PATIENCE)
         home.stop()
     finally:
         home.kill_all()
@@ -174,14 +174,25 @@ def look_at(home: PrivateHome, cut: Cut) -> None:
     missing = cut.told - set(found)
     twice = sum(count - 1 for count in found.values())
     made = re.search(r"(\d+) made again", log)
-    print(f"{len(cut.told):10}{len(missing):9}{twice:7}{made[1] if made else '-':>12}")
+    aside = len(re.findall(r"alert: msg \d+ set aside", log))
+    print(f"{len(cut.told):10}{len(missing):9}{twice:7}{made[1] if made else '-':>12}{aside:11}")
     assert not missing, f"lost: {sorted(missing)[:10]}"
 
 
-def pending(home: PrivateHome) -> bool:
-    """Ask whether a message is on its way; one that was never accepted may lie there."""
+def pending(home: PrivateHome, written: int) -> bool:
+    """Ask whether a message is on its way.
+
+    One that was never accepted may lie there, and one that was delivered may have come back
+    without all of its files: that is set aside.
+    """
     queue = f"{home.path}/queue"
-    return any(files for name in ("todo", "info") for _, _, files in os.walk(f"{queue}/{name}"))
+    found = {
+        file
+        for name in ("todo", "info")
+        for _, _, files in os.walk(f"{queue}/{name}")
+        for file in files
+    }
+    return bool(found - set(re.findall(r"alert: msg (\d+) set aside", home.log()[written:])))
 
 
 def names(messages: list[bytes]) -> Iterator[str]:
@@ -210,7 +221,9 @@ def mounted(disk: Path, place: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", place], check=True)
+        # After a failure a process may still have something open there.
+        if subprocess.run(["umount", place], check=False).returncode != 0:
+            subprocess.run(["umount", "--lazy", place], check=True)
 
 
 if __name__ == "__main__":
