@@ -54,7 +54,7 @@ class Journal:
     ) -> None:
         """Raise OSError where one call cannot be trusted to make all files survive.
 
-        `on_trouble` is called in the keeper's thread when a checkpoint has failed.
+        `on_trouble` is called in the keeper's thread when a checkpoint has failed before the end.
         """
         folders = [layout.journal_directory(queue), f"{queue}/pid", f"{queue}/intd"]
         # A message is renamed from pid/ into mess/, and linked from intd/ into todo/.
@@ -160,7 +160,8 @@ class Journal:
         except OSError as error:
             self._give_up("make messages survive", error)
             self.needs_recovery = True
-            self._on_trouble()
+            if not self._ending:
+                self._on_trouble()
 
     def _is_worth_making(self) -> bool:
         with self._changed:

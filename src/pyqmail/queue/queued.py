@@ -199,7 +199,7 @@ def run_queued(home: str) -> int:
     journal = _journal(queue)
     _confine(home)  # before there are threads
     try:
-        with kept(journal):
+        with _kept(journal):
             intake = FileIntake(home, roles, syncer.sync_all, journal)
             run_daemon(_serve(intake, listener))
     finally:
@@ -219,7 +219,7 @@ def _journal(queue: str) -> Journal | None:
 
 
 @contextmanager
-def kept(journal: Journal | None) -> Iterator[None]:
+def _kept(journal: Journal | None) -> Iterator[None]:
     """Have a journal kept while this lasts, and empty in the end."""
     if journal is None:
         yield

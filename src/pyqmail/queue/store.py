@@ -169,9 +169,10 @@ class Intake(Protocol):
         """
 
     def prepare(self, drafts: Sequence[Any]) -> Sequence[TransientFailure | None]:
-        """Have drafts on the disk, durably, where nobody sees them; None or the failure for each.
+        """Have drafts where nobody sees them; None or the failure for each.
 
-        A failure leaves no trace.
+        What can be waited for is waited for here, so that `publish()` is quick. A failure
+        leaves no trace.
         """
 
     def publish(self, drafts: Sequence[Any]) -> Sequence[TransientFailure | None]:

@@ -435,6 +435,28 @@ def test_a_failing_checkpoint_ends_the_thread_and_everything_counts(
     assert len(complaints) == 1
 
 
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_failing_checkpoint_calls_for_the_end_unless_it_is_the_end(
+    queue: str, complaints: list[str], monkeypatch: pytest.MonkeyPatch, *, ends: bool
+) -> None:
+    calls: list[str] = []
+    journal = Journal(queue, complaints.append, lambda: calls.append("called"))
+    journal.takes(WORTH_A_JOURNAL)
+    journal.make(SIZE)
+    monkeypatch.setattr(journal, "make", lambda: None)
+    monkeypatch.setattr(journal, "_is_worth_making", lambda: True)
+    publish(journal, times=1 if ends else 4)
+    if ends:
+        journal.end()
+
+    with failing(errno.EIO, 0, on="sync_file_system"):
+        journal.keep()
+
+    journal.close()
+    assert journal.needs_recovery
+    assert calls == ([] if ends else ["called"])
+
+
 def test_a_journal_that_cannot_be_made_is_told_once(
     unmade: Journal, queue: str, complaints: list[str]
 ) -> None:
