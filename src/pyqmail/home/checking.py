@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +37,7 @@ from pyqmail.home.remote_checking import check_remote
 from pyqmail.home.setup import ALIASES, FOLDERS
 from pyqmail.home.system_checking import check_system
 from pyqmail.queue import layout
+from pyqmail.queue.journal_use import awaits_recovery
 from pyqmail.system import errnos, files
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ def check_home(home: str) -> list[Finding]:
     try:
         roles = roles_of(home)
         findings = [*_check_places(home, roles), *_check_controls(home), *_check_users(home)]
-        findings += [*_check_aliases(home), *_check_programs(home)]
+        findings += [*_check_aliases(home), *_check_programs(home), *_check_journal(home)]
         findings += check_network(home, roles)
         findings += check_remote(home, roles)
         findings += check_machine(home, roles)
@@ -78,6 +80,14 @@ def _check_queue(home: str, roles: Roles) -> Iterator[Finding]:
         return
     for name, _, mode in layout.queue_entries():
         yield from _check_path(home, os.path.join("queue", name).rstrip("/"), roles, mode)
+
+
+def _check_journal(home: str) -> Iterator[Finding]:
+    """Look whether qmail-send waits for messages to be recovered."""
+    with suppress(OSError):  # what cannot be looked at has been told of
+        if awaits_recovery(layout.queue_directory(home)):
+            text = "has messages from before the machine went down: start qmail-queued"
+            yield Finding(ERROR, "queue/journal", text)
 
 
 def _check_programs(home: str) -> Iterator[Finding]:

@@ -39,6 +39,13 @@ def test_nothing_is_wrong_with_a_new_home(home: Path) -> None:
     assert findings(home) == []
 
 
+def test_messages_that_wait_to_be_recovered_are_told_of(home: Path) -> None:
+    write(home, "queue/journal/use", b"another-boot 00000000000000000001\n")
+
+    text = "has messages from before the machine went down: start qmail-queued"
+    assert findings(home) == [(ERROR, "queue/journal", text)]
+
+
 def test_nothing_is_wrong_with_a_home_that_has_users(home: Path) -> None:
     add_user(home, b"aku")
     add_user(home, b"budi@virtual.example.org")
