@@ -69,7 +69,11 @@ def _make_folder(queue: str) -> None:
     """Make the folder in a queue that an older version, or a qmail, made."""
     name, _, mode = layout.JOURNAL_ENTRY
     if not os.path.isdir(f"{queue}/{name}"):
-        files.make_directory(f"{queue}/{name}", mode)
+        previous = os.umask(0)  # qmail-send looks into it at the same time
+        try:
+            files.make_directory(f"{queue}/{name}", mode)
+        finally:
+            os.umask(previous)
     files.sync_directory(queue)  # who made it may have died before that
 
 

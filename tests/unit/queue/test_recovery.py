@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.disk import failing, recorded
+from tests.support.disk import failing, recorded, watched
 from tests.support.queues import files_in, make_home, private_roles
 
 from pyqmail.errors import TransientFailure
@@ -153,6 +153,30 @@ def test_an_envelope_that_is_put_back_survives_before_the_journal_is_empty(scene
     linked, synced = names.index("link"), names.index("sync_file_system")
     flushed = names.index("sync", synced)
     assert linked < synced < flushed < names.index("write_at")
+
+
+# The folder.
+
+
+def test_the_folder_is_made_with_its_mode_whatever_the_umask_is(scene: Scene) -> None:
+    # qmail-send starts at the same time, and must not find one that it cannot look into.
+    folder = f"{scene.home}/queue/journal"
+    os.rmdir(folder)
+    modes: list[int] = []
+    previous = os.umask(0o077)
+    try:
+        with watched(lambda _call, _arguments: modes.append(mode_of(folder))):
+            scene.recover()
+        left = os.umask(0o077)
+    finally:
+        os.umask(previous)
+
+    assert set(modes) == {0, 0o750}
+    assert left == 0o077
+
+
+def mode_of(folder: str) -> int:
+    return os.stat(folder).st_mode & 0o7777 if os.path.isdir(folder) else 0
 
 
 # It is not.
