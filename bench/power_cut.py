@@ -86,9 +86,12 @@ def drill(kind: str, top: Path, arguments: argparse.Namespace, *, delivers: bool
 def at_work(home: PrivateHome, *, delivers: bool) -> Iterator[None]:
     """Have all of the home run, or qmail-queued alone."""
     if delivers:
-        home.start()
-        yield
-        home.stop()
+        try:
+            home.start()
+            yield
+            home.stop()
+        finally:
+            home.kill_all()
         return
     queued = subprocess.Popen([f"{home.path}/bin/qmail-queued"], **home.options())
     try:

@@ -12,11 +12,11 @@ import itertools
 import os
 import re
 import zlib
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.disk import dies_at, failing
+from tests.support.numbers import Numbers
 from tests.support.power import State, Trace
 from tests.support.queues import (
     UID,
@@ -54,22 +54,6 @@ def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def home(tmp_path: Path) -> str:
     return make_home(str(tmp_path / "home"))
-
-
-class Numbers:
-    """Gives message numbers that a test chooses, in the place of inode numbers."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.next: list[int] = []
-        monkeypatch.setattr("pyqmail.queue.intake.os", self)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
-
-    def fstat(self, descriptor: int) -> Any:
-        if not self.next:
-            return os.fstat(descriptor)
-        return SimpleNamespace(st_ino=self.next.pop(0))
 
 
 class Life:

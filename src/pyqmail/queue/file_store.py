@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyqmail.message.trace import invoker_of
 from pyqmail.queue import layout, settling
-from pyqmail.queue.envelope_file import (
-    ADDITION,
-)
+from pyqmail.queue.envelope_file import ADDITION
 from pyqmail.queue.record_file import (
     TodoFile,
     read_additions,

@@ -67,7 +67,7 @@ class Journal:
         self._sequence = 0
         self._use: Use | None = None
         self._current: Segment | None = None
-        self._appended: Segment | None = None  # to by the last append()
+        self._appended: Segment | None = None  # where the last frame went
         self._free: list[Segment] = []
         self._full: Segment | None = None  # waits for its checkpoint
         self._ending = False
@@ -104,7 +104,7 @@ class Journal:
                 self._use.note(self._sequence)
             segment.append(self._sequence, entries)
         except OSError as error:
-            self._give_up("write the journal", error)
+            self._give_up("write the journal, going on without", error)
             self.published()
             return False
         except MemoryError:  # before anything was written
@@ -134,7 +134,7 @@ class Journal:
 
     def _give_up(self, what: str, error: OSError) -> None:
         """Take no more messages; what counts in the segments goes on counting."""
-        self._complain(f"alert: unable to {what}, going on without: {error_text(error).decode()}")
+        self._complain(f"alert: unable to {what}: {error_text(error).decode()}")
         with self._changed:
             self._failed = True
             self._changed.notify()
@@ -151,14 +151,14 @@ class Journal:
                 return
             self.make()
         except OSError as error:
-            self._give_up("make a journal", error)
+            self._give_up("make a journal, going on without", error)
             return
         try:
             while self._checkpoint_is_due():
                 self.checkpoint()
             self.empty()
         except OSError as error:
-            self._give_up("make messages survive", error)
+            self._give_up("make messages survive, ending to recover them", error)
             self.needs_recovery = True
             if not self._ending:
                 self._on_trouble()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.numbers import Numbers
 from tests.support.power import Trace
 from tests.support.queues import PID, UID, draft, file_store, files_in, make_home, private_roles
 
@@ -46,11 +46,8 @@ def test_a_message_does_not_go_to_the_recipients_that_its_number_had_before(
         message = second.begin(UID, PID + 1)
         message.write(b"second")
         message.write_envelope(b"Fsue@example.net\0Teve@example.org\0")
-        with monkeypatch.context() as patch:
-            patch.setattr(
-                "pyqmail.queue.intake.os.fstat", lambda _fd: SimpleNamespace(st_ino=number)
-            )
-            second.prepare([message])
+        Numbers(monkeypatch).next = [number]
+        second.prepare([message])
     if journal is not None:
         journal.close()
 
